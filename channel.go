@@ -1,0 +1,42 @@
+package tocsin
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Sender sends notifications to one configured place. It is safe for concurrent use.
+type Sender interface {
+	// Send makes one try; it never sleeps, loops or retries. A nil error means that the
+	// vendor accepted everything that Receipt.Results does not except. Errors are
+	// classified with Permanent, Refused, Gone and RetryAfter; any other is retryable
+	// and unsure. No error, and nothing in the Receipt, shows a secret.
+	Send(ctx context.Context, n Notification) (Receipt, error)
+	// Preview returns the requests that Send would make, secrets redacted, and sends
+	// nothing. A template that does not render is a *SendError with FaultEvent.
+	Preview(ctx context.Context, n Notification) ([]Exchange, error)
+}
+
+// Channel is the kind of place a webhook delivers to. Configurations are JSON
+// objects, here always with their secrets in clear.
+type Channel interface {
+	// Name is the word users write: "webhook", "slack".
+	Name() string
+	// Schema is the JSON Schema of the configuration; secrets have "writeOnly": true.
+	Schema() json.RawMessage
+	// Complete fills in what the channel generates when absent (a signing secret) and
+	// its defaults. generated lists the paths of fresh secrets ("signing_secret"), which
+	// are shown to the user once. It does not validate.
+	Complete(config json.RawMessage) (complete json.RawMessage, generated []string, err error)
+	// Validate checks everything that can be known without sending: unknown keys (with
+	// a suggestion), types, templates, and that the address is one we may send to. It
+	// returns an *Error with CodeInvalid whose fields start with "config.".
+	Validate(ctx context.Context, config json.RawMessage) error
+	// Public returns the configuration with every secret as Redacted.
+	Public(config json.RawMessage) (json.RawMessage, error)
+	// Open returns a sender for a valid configuration.
+	Open(config json.RawMessage) (Sender, error)
+	// BatchKey groups events that may share a delivery: only events with equal keys do.
+	// Most channels return "" for every event.
+	BatchKey(e *Event) string
+}

@@ -1,0 +1,385 @@
+package tocsin
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Store is everything Tocsin keeps: one log of events, who is owed what, and what
+// became of it. store/postgres and store/sqlite implement it, and storetest holds both
+// to the words below. All times come from the store's clock, so deadlines do not
+// depend on which process asks. Errors about the store itself (connection lost, disk
+// full) are *Error with CodeUnavailable and wrap the cause; nothing was written then,
+// except where a commit's outcome is unknown, which every method survives being
+// repeated after.
+type Store interface {
+	EventLog
+	Webhooks
+	Leases
+	Queue
+	History
+	Ledger
+	Keys
+	// Migrate brings the schema up to date; it is safe to run by many processes at
+	// once. A schema newer than this program is an error that names both versions.
+	Migrate(ctx context.Context) error
+	// Ping returns an error when the store cannot be used: unreachable, or not migrated.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// EventLog is the way in.
+type EventLog interface {
+	// Append commits events and what is owed for them in one transaction, or nothing.
+	// revision is the configuration the obligations were matched against: when the
+	// stored one is newer, Append writes nothing and returns ErrStaleRevision. An event
+	// whose (source, id) is known already is a duplicate (or a conflict, when its
+	// Fingerprint differs), also within the batch; nothing is written for it, the first
+	// wins. Events of other transactions in flight with the same key are waited for.
+	// Keys are inserted in sorted order, so concurrent calls never deadlock.
+	Append(ctx context.Context, revision int64, batch []NewEvent) ([]Appended, error)
+	// Ring marks webhooks as awake after something was committed that they are owed, in
+	// a statement of its own, and returns those that were not: exactly these must be
+	// signalled. The others are given a hint (see Hints). It locks rows in the order of
+	// their ids.
+	Ring(ctx context.Context, webhookIDs []string) (asleep []string, err error)
+	// Hints returns a channel that gets a value soon after work for the webhook was
+	// committed by any process. It is only a hint: some are lost, some are false. stop
+	// ends it.
+	Hints(webhookID string) (hint <-chan struct{}, stop func())
+}
+
+// NewEvent is an event to append, with what is owed for it.
+type NewEvent struct {
+	Event Event // DedupKey, Severity, Status and Time filled in; Seq and ReceivedAt not
+	// Fingerprint is a hash of the content, to tell a duplicate from a conflict.
+	Fingerprint []byte
+	Owed        []Obligation
+}
+
+// Obligation says that a webhook is owed an event.
+type Obligation struct {
+	WebhookID string
+	// BatchKey is the channel's [Channel.BatchKey].
+	BatchKey string
+	// Suppressed is "" to owe the event; otherwise the reason it was accepted for the
+	// webhook and at once suppressed ("muted", "repeat").
+	Suppressed string
+}
+
+// Appended says what became of one event of a batch.
+type Appended string
+
+// What Append answers for each event.
+const (
+	AppendedNew       Appended = "accepted"
+	AppendedDuplicate Appended = "duplicate"
+	AppendedConflict  Appended = "conflict"
+)
+
+// Webhooks keeps configuration. Every change adds one to the configuration revision
+// and to the webhook's version, and clears its backoff, in the same transaction.
+type Webhooks interface {
+	// CreateWebhook stores w as active, with StateSince, CreatedAt and UpdatedAt, and
+	// its Anchor where that is zero, set to now and Version to 1. It is awake from the
+	// start. ErrNameTaken when a webhook that is not deleted has the name.
+	CreateWebhook(ctx context.Context, w Webhook) (Webhook, error)
+	// UpdateWebhook stores Settings, Config and Sealed of w if its Version is still the
+	// stored one; ErrVersion otherwise, ErrNotFound, ErrNameTaken.
+	UpdateWebhook(ctx context.Context, w Webhook) (Webhook, error)
+	// SetState moves the webhook into a state and returns it. To the state it is in
+	// already changes nothing, version included. A deleted webhook is ErrNotFound; its
+	// name is free again. Resuming (to active from paused, failing or disabled) also
+	// clears the count of failures.
+	SetState(ctx context.Context, id string, to State, reason string) (Webhook, error)
+	// Webhook finds one by id, deleted ones included; ErrNotFound.
+	Webhook(ctx context.Context, id string) (Webhook, error)
+	// WebhookByName finds one that is not deleted; ErrNotFound.
+	WebhookByName(ctx context.Context, name string) (Webhook, error)
+	// ListWebhooks returns all that are not deleted, by name, and the configuration
+	// revision they belong to, from one snapshot.
+	ListWebhooks(ctx context.Context) (revision int64, all []Webhook, err error)
+	// Activities returns what webhooks did last and do next, by id; all that are not
+	// deleted when ids is empty.
+	Activities(ctx context.Context, ids ...string) (map[string]Activity, error)
+}
+
+// Fence is the right to deliver for one webhook. A Deliver that begins makes all
+// earlier fences of the webhook stale.
+type Fence struct {
+	WebhookID string
+	Number    int64
+	// Version is the webhook's version the holder works by.
+	Version int64
+}
+
+// Lease is what Begin grants.
+type Lease struct {
+	Fence
+	Webhook Webhook
+	Activity
+	Now time.Time
+	// RunCutoff is the moment up to which the run in progress of a periodic webhook
+	// delivers; nil between runs.
+	RunCutoff *time.Time
+	// RunNow says that somebody asked for a run since the last one began.
+	RunNow bool
+}
+
+// Leases is the doorbell's other half and the clock of each webhook. Every method that
+// takes a Fence checks it in its own transaction: ErrFenced when stale.
+type Leases interface {
+	// Begin takes the webhook over: commits its fence number plus one, and the version
+	// as applied. ErrNotFound when there is no such webhook; deleted ones are returned.
+	Begin(ctx context.Context, webhookID string) (Lease, error)
+	// BeginRun starts a run of a periodic webhook: its cutoff becomes now, is stored and
+	// returned. While a run is in progress it returns that one's cutoff.
+	BeginRun(ctx context.Context, f Fence) (cutoff time.Time, err error)
+	// EndRun ends the run in progress, if any, and a request by RunNow.
+	EndRun(ctx context.Context, f Fence) error
+	// Rest goes idle: it commits awake = false and then, in a new statement, looks for
+	// work that is owed. With none it returns false. Otherwise it sets awake again
+	// where it is still false; if it won, it returns true and the caller must go on; if
+	// somebody else did, false: their signal is on its way. Webhooks in a state that
+	// does not deliver are left awake, so that nobody rings them: false.
+	Rest(ctx context.Context, f Fence) (owed bool, err error)
+	// Park stays awake until the next tick: it stores next (and nothing else), for
+	// Overdue and for people to see.
+	Park(ctx context.Context, f Fence, next time.Time) error
+	// RunNow asks for a run at once: it clears backoff and the tick that is waited for.
+	// ErrNotFound for a webhook that is not there or deleted.
+	RunNow(ctx context.Context, webhookID string) error
+	// Overdue finds webhooks that nobody seems to look after: with a version not applied
+	// for longer than grace; or in a state that delivers, owing work, with backoff and
+	// next tick past by more than grace, and no Deliver heard of (see Claim) for longer
+	// than grace; or deleted and still owing. They must be signalled whatever awake
+	// says.
+	Overdue(ctx context.Context, grace time.Duration, limit int) (webhookIDs []string, err error)
+}
+
+// PendingEvent is an obligation in no delivery yet.
+type PendingEvent struct {
+	Seq        int64
+	Generation int64
+	DedupKey   string
+	BatchKey   string
+	Bytes      int // of the event as stored
+	OwedAt     time.Time
+}
+
+// OpenDelivery is a delivery that is ready or sending, and the incidents it is about.
+type OpenDelivery struct {
+	Delivery
+	DedupKeys []string
+}
+
+// NewDelivery is a batch to freeze: these rows, in this order.
+type NewDelivery struct {
+	ID     string
+	Events []PendingEvent
+}
+
+// Claimed is a delivery whose attempt is open.
+type Claimed struct {
+	Delivery Delivery
+	Attempt  int // its number
+	At       time.Time
+	Events   []Event
+	Refs     map[string]json.RawMessage
+	// Uncertain says that an earlier attempt ended without a known refusal.
+	Uncertain bool
+}
+
+// Outcome is how an attempt ended. Exactly one of these kinds:
+//
+//   - delivered: State is DeliveryDelivered, for all events or for those not in Dead
+//     and not in Children.
+//   - dead: State is DeliveryDead; every event is dead with Reason.
+//   - split: State is DeliverySplit; the events of Children are owed in them, those in
+//     Dead are dead, and the others were delivered with this attempt.
+//   - to be tried again: State is DeliveryReady.
+type Outcome struct {
+	DeliveryID string
+	Attempt    Attempt
+	State      DeliveryState
+	Reason     string
+	// Dead maps places in the delivery (from 0) to the reason that event is dead.
+	Dead map[int]string
+	// Children are new deliveries with the places of their events.
+	Children []Child
+	Refs     map[string]json.RawMessage
+	// Backoff sets the webhook's due_at to now + Backoff, 0 for at once. It is used with
+	// DeliveryReady only, and not when the webhook's version is no longer the fence's.
+	Backoff time.Duration
+	// Failed adds one to the webhook's failures in a row; DeliveryDelivered and a split
+	// with delivered events set them to 0.
+	Failed bool
+	// WebhookState moves the webhook, "" for no change: failing (which changes no
+	// version), active again after failing, disabled (which adds to the version).
+	WebhookState  State
+	WebhookReason string
+	// Unsure says that the receiver may have accepted it, although no success was seen.
+	Unsure bool
+}
+
+// Child is one half of a split delivery.
+type Child struct {
+	ID     string
+	Places []int
+}
+
+// Queue is what Deliver works through. Every method checks the fence in its own
+// transaction, and that counts as a sign of life for Overdue.
+type Queue interface {
+	// Owed returns a window of the webhook's work from one snapshot: its open
+	// deliveries in the order they were created (children in place of their parent),
+	// and its pending events ordered by Seq then Generation, those owed up to before
+	// when that is not zero. At most limit of each.
+	Owed(ctx context.Context, f Fence, before time.Time, limit int) ([]OpenDelivery, []PendingEvent, error)
+	// Plan freezes batches: it removes exactly the named rows from pending and makes
+	// them deliveries that are ready. All or nothing: when any row is gone it returns
+	// ErrFenced.
+	Plan(ctx context.Context, f Fence, batches []NewDelivery) error
+	// Claim opens the next attempt of a delivery that is ready or sending and returns
+	// all that a sender needs. ErrVersion when the webhook was changed since the fence's
+	// version, or its state no longer delivers: nothing may be sent then. ErrNotFound
+	// when the delivery is no longer open.
+	Claim(ctx context.Context, f Fence, deliveryID string) (Claimed, error)
+	// Record stores how an attempt ended: outcome, the vendor's references, counters and
+	// the webhook's failures, in one transaction. A stale fence is ErrFenced, except for
+	// an outcome of DeliveryDelivered, which anyone may record while the delivery is
+	// ready or sending. Recording for a delivery that is not open any more changes
+	// nothing but the attempt, and is no error.
+	Record(ctx context.Context, f Fence, o Outcome) error
+	// Discard suppresses up to limit pending events, and open deliveries once no
+	// pending event is left, with a reason ("webhook deleted", "discarded"). It returns
+	// how many obligations it settled; 0 means that nothing is owed any more.
+	Discard(ctx context.Context, f Fence, reason string, limit int) (int, error)
+	// Redeliver makes a dead, delivered or cancelled delivery ready again, with the same
+	// id. One that was delivered moves no bucket of the ledger. Of one with events that
+	// were delivered and others dead only the dead are owed again. ErrNotFound; an
+	// *Error with CodeConflict when it is open already, split, or its webhook deleted.
+	// The caller rings the webhook afterwards.
+	Redeliver(ctx context.Context, deliveryID string) (Delivery, error)
+}
+
+// Page asks for part of a list.
+type Page struct {
+	// Cursor is what the previous page's Next said; "" for the first.
+	Cursor string
+	// Limit is 1 to 1000.
+	Limit int
+}
+
+// EventQuery selects events, newest first. Zero fields select all.
+type EventQuery struct {
+	Page
+	Type, Source, Subject string
+	MinSeverity           Severity
+	Since, Until          time.Time
+	Text                  string // in title or summary, case-insensitive
+}
+
+// DeliveryQuery selects deliveries, newest first. Zero fields select all.
+type DeliveryQuery struct {
+	Page
+	WebhookID string
+	State     DeliveryState
+	Since     time.Time
+	Until     time.Time
+}
+
+// Trace is one obligation and where it went, for "why".
+type Trace struct {
+	WebhookID  string
+	Generation int64
+	// Bucket is the ledger's: pending, in_flight, delivered, dead, suppressed.
+	Bucket     string
+	Reason     string
+	DeliveryID string
+}
+
+// History answers what happened. Lists return a cursor for the next page, "" at the end.
+type History interface {
+	Events(ctx context.Context, q EventQuery) (events []Event, next string, err error)
+	// Event finds one by its producer's key; ErrNotFound.
+	Event(ctx context.Context, source, id string) (Event, error)
+	// Traces returns every obligation of an event, oldest first.
+	Traces(ctx context.Context, seq int64) ([]Trace, error)
+	Deliveries(ctx context.Context, q DeliveryQuery) (deliveries []Delivery, next string, err error)
+	// Delivery returns one with its attempts, oldest first, and its events in order;
+	// ErrNotFound.
+	Delivery(ctx context.Context, id string) (Delivery, []Attempt, []Event, error)
+}
+
+// Balance is a webhook's ledger. Accepted = Delivered + Pending + InFlight + Dead +
+// Suppressed, at every instant.
+type Balance struct {
+	WebhookID  string `json:"webhook_id,omitempty"`
+	Webhook    string `json:"webhook,omitempty"` // its name
+	Accepted   int64  `json:"accepted"`
+	Delivered  int64  `json:"delivered"`
+	Pending    int64  `json:"pending"`
+	InFlight   int64  `json:"in_flight"`
+	Dead       int64  `json:"dead"`
+	Suppressed int64  `json:"suppressed"`
+}
+
+// Difference is what does not add up: 0, or there is a bug.
+func (b Balance) Difference() int64 {
+	return b.Accepted - b.Delivered - b.Pending - b.InFlight - b.Dead - b.Suppressed
+}
+
+// Add returns the sum of two balances, without names.
+func (b Balance) Add(o Balance) Balance {
+	return Balance{
+		Accepted: b.Accepted + o.Accepted, Delivered: b.Delivered + o.Delivered, Pending: b.Pending + o.Pending,
+		InFlight: b.InFlight + o.InFlight, Dead: b.Dead + o.Dead, Suppressed: b.Suppressed + o.Suppressed,
+	}
+}
+
+// Ledger counts obligations: append-only deltas written in the transaction that moves
+// the state, folded in the background.
+type Ledger interface {
+	// Balances returns the counters of every webhook with any, by name, from one
+	// snapshot; deleted webhooks are included.
+	Balances(ctx context.Context) ([]Balance, error)
+	// Recount computes the same from rows, for --verify. Both come from one snapshot.
+	Recount(ctx context.Context) (counted, recounted []Balance, err error)
+	// Fold adds deltas up; it changes no balance.
+	Fold(ctx context.Context) error
+}
+
+// Key is an API key. The key itself is shown once and stored hashed.
+type Key struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Scopes    []string   `json:"scopes"` // ingest, read, admin (which includes both)
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	LastUsed  *time.Time `json:"last_used,omitempty"` // to the minute
+}
+
+// Keys keeps API keys.
+type Keys interface {
+	// CreateKey stores a key under the SHA-256 of its text; ErrNameTaken.
+	CreateKey(ctx context.Context, k Key, hash []byte) (Key, error)
+	// KeyByHash finds one that has not expired, and notes its use at most once a minute;
+	// ErrNotFound.
+	KeyByHash(ctx context.Context, hash []byte) (Key, error)
+	ListKeys(ctx context.Context) ([]Key, error)
+	// DeleteKey by id or name; ErrNotFound.
+	DeleteKey(ctx context.Context, idOrName string) error
+}
+
+// Conductor wakes webhooks' workflows. package workflows implements it on Temporal;
+// a failure is never fatal, since the sweeper makes up for it.
+type Conductor interface {
+	// Ring sends the doorbell signal to webhooks that Store.Ring found asleep, starting
+	// workflows that are missing.
+	Ring(ctx context.Context, webhookIDs ...string) error
+	// Apply tells a webhook's workflow that its stored row changed: update is
+	// "configure", "pause", "resume" or "run-now".
+	Apply(ctx context.Context, webhookID, update string, version int64) error
+}
