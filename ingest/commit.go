@@ -1,0 +1,121 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+const (
+	// commitTimeout bounds one transaction. A caller's own deadline ends its waiting, not
+	// the commit that it shares with others.
+	commitTimeout = 30 * time.Second
+	// staleTries is how often a group is matched again because the configuration
+	// changed while it was on its way.
+	staleTries = 10
+)
+
+// commit stores a group in one transaction and answers its requests.
+func (in *Ingest) commit(group []*request) {
+	appended, err := in.append(group)
+	if err != nil && len(group) > 1 && !passing(err) {
+		// One of them is the cause. Alone, it fails alone.
+		for _, r := range group {
+			in.commit([]*request{r})
+		}
+		return
+	}
+	if err == nil {
+		in.afterCommit()
+		in.ring.add(owedTo(group, appended))
+	}
+	for _, r := range group {
+		if err != nil {
+			r.done <- outcome{err: err}
+			continue
+		}
+		var result Result
+		for _, a := range appended[:len(r.batch)] {
+			result.count(a)
+		}
+		appended = appended[len(r.batch):]
+		r.done <- outcome{result: result}
+	}
+}
+
+func (r *Result) count(a tocsin.Appended) {
+	switch a {
+	case tocsin.AppendedNew:
+		r.Accepted++
+	case tocsin.AppendedDuplicate:
+		r.Duplicates++
+	case tocsin.AppendedConflict:
+		r.Conflicts++
+	}
+}
+
+// append writes the group, matched against one revision of the configuration: the
+// newest that any of it was matched against, or a newer one if the store says so.
+func (in *Ingest) append(group []*request) ([]tocsin.Appended, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	var stale int64
+	for range staleTries {
+		m, err := in.matcher(ctx, stale)
+		if err != nil {
+			return nil, err
+		}
+		var batch []tocsin.NewEvent
+		for _, r := range group {
+			if r.revision != m.revision {
+				r.match(m)
+			}
+			if len(group) == 1 {
+				batch = r.batch
+				break
+			}
+			batch = append(batch, r.batch...)
+		}
+		appended, err := in.store.Append(ctx, m.revision, batch)
+		switch {
+		case errors.Is(err, tocsin.ErrStaleRevision):
+			stale = m.revision
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("storing events: %w", err)
+		case len(appended) != len(batch):
+			return nil, fmt.Errorf("storing events: the store answered for %d of %d", len(appended), len(batch))
+		}
+		return appended, nil
+	}
+	return nil, tocsin.Errorf(tocsin.CodeUnavailable, "the configuration keeps changing; send the events again")
+}
+
+// passing reports whether an error is about the store and not about what it was given.
+func passing(err error) bool {
+	return tocsin.CodeOf(err) == tocsin.CodeUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// owedTo returns the webhooks that are owed something new, each once.
+func owedTo(group []*request, appended []tocsin.Appended) []string {
+	var ids []string
+	seen := map[string]bool{}
+	for _, r := range group {
+		for i := range r.batch {
+			if appended[i] != tocsin.AppendedNew {
+				continue
+			}
+			for _, o := range r.batch[i].Owed {
+				if o.Suppressed == "" && !seen[o.WebhookID] {
+					seen[o.WebhookID] = true
+					ids = append(ids, o.WebhookID)
+				}
+			}
+		}
+		appended = appended[len(r.batch):]
+	}
+	return ids
+}

@@ -1,0 +1,283 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/catalog"
+)
+
+// Config says what ingest works with.
+type Config struct {
+	Store     tocsin.Store     // required
+	Conductor tocsin.Conductor // required
+	Catalog   *catalog.Catalog // nil: the built-in one
+	Channels  []tocsin.Channel // for their batch keys; a webhook's channel that is not here has none
+	Logger    *slog.Logger     // nil: nothing is logged
+	Now       func() time.Time // nil: time.Now; for defaults of time and the check that it is not ahead
+}
+
+// Result says what became of the events of a request. Their sum is the number of events.
+type Result struct {
+	Accepted int `json:"accepted"`
+	// Duplicates were known by their source and id, and are the same as before.
+	Duplicates int `json:"duplicates"`
+	// Conflicts were known by their source and id, with other content; the first stays.
+	Conflicts int `json:"conflicts"`
+}
+
+// Ingest takes events in. It is safe for concurrent use.
+type Ingest struct {
+	store    tocsin.Store
+	catalog  *catalog.Catalog
+	channels []tocsin.Channel
+	log      *slog.Logger
+	now      func() time.Time
+
+	// current is what events are matched against; loading guards making another.
+	current atomic.Pointer[matcher]
+	loading sync.Mutex
+	filters filterCache
+
+	queue *queue
+	ring  *ringer
+	// afterCommit is called between a commit and its ring: where a process that is
+	// killed loses the ring, and must lose nothing else.
+	afterCommit func()
+}
+
+// New starts an ingest. Close ends it.
+func New(cfg Config) (*Ingest, error) {
+	if cfg.Store == nil || cfg.Conductor == nil {
+		return nil, errors.New("starting ingest: Store and Conductor are required")
+	}
+	if cfg.Catalog == nil {
+		cfg.Catalog = catalog.Default()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	in := &Ingest{
+		store: cfg.Store, catalog: cfg.Catalog, channels: cfg.Channels, log: cfg.Logger, now: cfg.Now,
+		ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger), afterCommit: func() {},
+	}
+	in.queue = newQueue(in.commit)
+	return in, nil
+}
+
+// Close commits what was submitted, rings, and ends. Submit fails from now on.
+func (in *Ingest) Close() {
+	in.queue.close()
+	in.ring.close()
+}
+
+// Receive decodes a request and submits its events. Unlike Decode followed by Submit
+// it reports what is wrong with form, limits and data all at once. The body must not
+// change afterwards. Errors are those of Decode and Submit.
+func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) (Result, error) {
+	var d *decoder
+	var err error
+	if IsBinary(header) {
+		d, err = decodeBinary(header, body)
+	} else {
+		d, err = decode(header.Get("Content-Type"), body)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	in.validate(d.events, &d.problems)
+	if err := d.problems.err(len(d.events)); err != nil {
+		return Result{}, err
+	}
+	return in.submit(ctx, d.events)
+}
+
+// Submit stores all events, and what is owed for them, or nothing; it returns after
+// the commit. Events get the severity of their type, the status firing, the time of
+// receipt and the default dedup key where they have none. The caller's events are not
+// changed, and must not change.
+//
+// Errors: *tocsin.Error with CodeInvalid, or CodeTooLarge, listing every wrong field;
+// CodeUnavailable when the store is away (then the outcome may be unknown; submitting
+// again converges); the context's error, after which the events may still be stored.
+func (in *Ingest) Submit(ctx context.Context, events []tocsin.Event) (Result, error) {
+	if len(events) > MaxEvents {
+		return Result{}, tocsin.Errorf(tocsin.CodeTooLarge, "%d events; one request may bring at most %d", len(events), MaxEvents)
+	}
+	events = slices.Clone(events)
+	var p problems
+	in.validate(events, &p)
+	if err := p.err(len(events)); err != nil {
+		return Result{}, err
+	}
+	return in.submit(ctx, events)
+}
+
+// SubmitEach stores the events that are valid, and lists what is wrong with the others
+// (at most a hundred errors). The error is about the valid ones.
+func (in *Ingest) SubmitEach(ctx context.Context, events []tocsin.Event) (Result, []tocsin.FieldError, error) {
+	var rejected []tocsin.FieldError
+	valid := make([]tocsin.Event, 0, len(events))
+	for i := range events {
+		one := []tocsin.Event{events[i]}
+		var p problems
+		in.validate(one, &p)
+		if p.total == 0 {
+			valid = append(valid, one[0])
+			continue
+		}
+		for _, f := range p.fields {
+			if len(rejected) < maxReported {
+				rejected = append(rejected, tocsin.FieldError{Index: &i, Field: f.Field, Message: f.Message})
+			}
+		}
+	}
+	var total Result
+	for part := range slices.Chunk(valid, MaxEvents) {
+		result, err := in.submit(ctx, part)
+		if err != nil {
+			return total, rejected, err
+		}
+		total = total.plus(result)
+	}
+	return total, rejected, nil
+}
+
+func (r Result) plus(o Result) Result {
+	return Result{r.Accepted + o.Accepted, r.Duplicates + o.Duplicates, r.Conflicts + o.Conflicts}
+}
+
+// validate adds what is wrong with the events to p, but for fields it names already.
+func (in *Ingest) validate(events []tocsin.Event, p *problems) {
+	now := in.now()
+	known := p.total > 0
+	for i := range events {
+		e := &events[i]
+		if known && p.has(i, "") {
+			continue // it could not be read at all
+		}
+		bad := func(field, message string) {
+			if !known || !p.has(i, field) {
+				p.add(i, field, message)
+			}
+		}
+		check(e, now, bad)
+		size := p.total
+		if complete(e, bad); p.total > size {
+			p.tooLarge = p.tooLarge || len(e.Raw) > tocsin.MaxEventBytes
+			continue
+		}
+		if e.Type == "" {
+			continue // said already
+		}
+		for _, f := range in.catalog.Validate(e) {
+			bad(f.Field, f.Message)
+		}
+	}
+}
+
+// submit fills in defaults, matches, and waits for the commit.
+func (in *Ingest) submit(ctx context.Context, events []tocsin.Event) (Result, error) {
+	if len(events) == 0 {
+		return Result{}, nil
+	}
+	m, err := in.matcher(ctx, 0)
+	if err != nil {
+		return Result{}, err
+	}
+	r := &request{ctx: ctx, batch: make([]tocsin.NewEvent, len(events)), done: make(chan outcome, 1)}
+	now := in.now().UTC().Truncate(time.Millisecond)
+	for i := range events {
+		n := &r.batch[i]
+		n.Event = events[i]
+		// Before the defaults: the time of receipt differs when it is submitted again.
+		n.Fingerprint = fingerprint(&n.Event)
+		in.complete(&n.Event, now)
+		r.bytes += len(n.Event.Raw)
+	}
+	r.match(m)
+	if err := in.queue.add(r); err != nil {
+		return Result{}, err
+	}
+	select {
+	case o := <-r.done:
+		return o.result, o.err
+	case <-ctx.Done():
+		return Result{}, context.Cause(ctx)
+	}
+}
+
+// complete fills in what the producer left out.
+func (in *Ingest) complete(e *tocsin.Event, now time.Time) {
+	if e.Severity == tocsin.SeverityNone {
+		e.Severity = in.catalog.DefaultSeverity(e)
+	}
+	if e.Status == "" {
+		e.Status = tocsin.Firing
+	}
+	if e.Time.IsZero() {
+		e.Time = now
+	}
+	if e.DedupKey == "" {
+		e.DedupKey = tocsin.DefaultDedupKey(e)
+	}
+}
+
+// fingerprint is a hash of what the producer said, in whatever form it was said: the
+// same event from an array and as a CloudEvent is a duplicate and no conflict. White
+// space inside data counts.
+func fingerprint(e *tocsin.Event) []byte {
+	b := make([]byte, 0, 512)
+	part := func(text string) {
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
+	}
+	for _, text := range []string{e.ID, e.Source, e.Type, e.Subject, string(e.Status), e.DedupKey, e.Title, e.Summary, e.Link} {
+		part(text)
+	}
+	b = append(b, byte(e.Severity))
+	if !e.Time.IsZero() {
+		b = binary.BigEndian.AppendUint64(b, uint64(e.Time.Unix()))
+		b = binary.BigEndian.AppendUint32(b, uint32(e.Time.Nanosecond()))
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.Labels)))
+	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
+		part(name)
+		part(e.Labels[name])
+	}
+	b = append(b, e.Data...)
+	sum := sha256.Sum256(b)
+	return sum[:16]
+}
+
+// matcher returns the current matcher; one newer than stale when stale is not 0.
+func (in *Ingest) matcher(ctx context.Context, stale int64) (*matcher, error) {
+	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
+		return m, nil
+	}
+	in.loading.Lock()
+	defer in.loading.Unlock()
+	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
+		return m, nil // somebody else was faster
+	}
+	revision, webhooks, err := in.store.ListWebhooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := compile(revision, webhooks, in.catalog, in.channels, &in.filters, in.log)
+	in.current.Store(m)
+	return m, nil
+}

@@ -1,0 +1,142 @@
+package ingest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+const (
+	// committers is how many groups are committed at once: while one waits for the disk
+	// the other is prepared.
+	committers = 2
+	// A group takes requests until one of these is reached. It has at least one request,
+	// which may be larger.
+	groupEvents = 5_000
+	groupBytes  = 8 << 20
+	groupOwed   = 50_000
+	// maxQueued bounds the bytes of events that wait. Beyond it producers are asked to
+	// come back.
+	maxQueued = 256 << 20
+)
+
+// request is what one caller of Submit wants committed.
+type request struct {
+	ctx      context.Context
+	batch    []tocsin.NewEvent
+	revision int64 // it was matched against
+	bytes    int
+	owed     int
+	done     chan outcome // has room for the one answer, so that nobody waits for a caller that left
+}
+
+type outcome struct {
+	result Result
+	err    error
+}
+
+// match finds out what is owed for the request's events.
+func (r *request) match(m *matcher) {
+	r.revision, r.owed = m.revision, 0
+	for i := range r.batch {
+		r.batch[i].Owed = m.match(&r.batch[i].Event)
+		r.owed += len(r.batch[i].Owed)
+	}
+}
+
+// queue gathers requests while commits are under way. There is no timer: an idle
+// committer takes a request the moment it arrives, a busy one whatever came meanwhile.
+type queue struct {
+	commit func([]*request)
+
+	mu     sync.Mutex
+	some   sync.Cond
+	wait   []*request
+	bytes  int
+	closed bool
+	ended  sync.WaitGroup
+}
+
+func newQueue(commit func([]*request)) *queue {
+	q := &queue{commit: commit}
+	q.some.L = &q.mu
+	for range committers {
+		q.ended.Go(q.run)
+	}
+	return q
+}
+
+func (q *queue) add(r *request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return tocsin.Errorf(tocsin.CodeUnavailable, "ingest is shutting down; send the events again")
+	case q.bytes > 0 && q.bytes+r.bytes > maxQueued:
+		return tocsin.Errorf(tocsin.CodeUnavailable, "too many events wait for the store; send the events again")
+	}
+	q.wait, q.bytes = append(q.wait, r), q.bytes+r.bytes
+	q.some.Signal()
+	return nil
+}
+
+// run commits groups until the queue is closed and empty.
+func (q *queue) run() {
+	for {
+		group := q.take()
+		if group == nil {
+			return
+		}
+		q.commit(group)
+	}
+}
+
+// take waits for requests and returns the next group, nil at the end.
+func (q *queue) take() []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		for len(q.wait) == 0 {
+			if q.closed {
+				return nil
+			}
+			q.some.Wait()
+		}
+		if group := q.group(); len(group) > 0 {
+			return group
+		}
+	}
+}
+
+// group removes the next group from the queue. Requests whose caller has left are
+// answered and left out: nothing was promised to them.
+func (q *queue) group() []*request {
+	var group []*request
+	var events, bytes, owed, taken int
+	for _, r := range q.wait {
+		if len(group) > 0 && (events+len(r.batch) > groupEvents || bytes+r.bytes > groupBytes || owed+r.owed > groupOwed) {
+			break
+		}
+		taken++
+		q.bytes -= r.bytes
+		if err := r.ctx.Err(); err != nil {
+			r.done <- outcome{err: err}
+			continue
+		}
+		events, bytes, owed = events+len(r.batch), bytes+r.bytes, owed+r.owed
+		group = append(group, r)
+	}
+	q.wait = slices.Delete(q.wait, 0, taken)
+	return group
+}
+
+// close lets nothing more in and waits until all that was let in is committed.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.some.Broadcast()
+	q.mu.Unlock()
+	q.ended.Wait()
+}

@@ -1,0 +1,107 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// ringTimeout bounds one call to the store or the conductor.
+const ringTimeout = 10 * time.Second
+
+// ringer rings webhooks after commits, in the background: a ring that is slow or fails
+// delays no answer, and the sweeper makes up for it. Rings for a webhook that come
+// while one is under way become one. Marking in the store and signalling are apart, so
+// that a conductor that does not answer keeps nobody from being marked, and hinted.
+type ringer struct {
+	mark, signal *stage
+}
+
+func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger) *ringer {
+	r := &ringer{}
+	r.signal = newStage(func(ctx context.Context, ids []string) {
+		if err := conductor.Ring(ctx, ids...); err != nil {
+			log.Warn("ringing webhooks; the sweeper will", "webhooks", len(ids), "error", err)
+		}
+	})
+	r.mark = newStage(func(ctx context.Context, ids []string) {
+		asleep, err := store.Ring(ctx, ids)
+		if err != nil {
+			log.Warn("marking webhooks awake; the sweeper will", "webhooks", len(ids), "error", err)
+			return
+		}
+		r.signal.add(asleep)
+	})
+	return r
+}
+
+func (r *ringer) add(ids []string) { r.mark.add(ids) }
+
+func (r *ringer) close() {
+	r.mark.close()
+	r.signal.close()
+}
+
+// stage calls a function with the ids that gathered while the last call ran, each
+// once. What waits is bounded by the number of webhooks.
+type stage struct {
+	call func(ctx context.Context, ids []string)
+
+	mu     sync.Mutex
+	some   sync.Cond
+	ids    []string
+	in     map[string]bool
+	closed bool
+	ended  sync.WaitGroup
+}
+
+func newStage(call func(context.Context, []string)) *stage {
+	s := &stage{call: call, in: map[string]bool{}}
+	s.some.L = &s.mu
+	s.ended.Go(s.run)
+	return s
+}
+
+func (s *stage) add(ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		if !s.in[id] {
+			s.in[id] = true
+			s.ids = append(s.ids, id)
+		}
+	}
+	if len(s.ids) > 0 {
+		s.some.Signal()
+	}
+}
+
+func (s *stage) run() {
+	for {
+		s.mu.Lock()
+		for len(s.ids) == 0 && !s.closed {
+			s.some.Wait()
+		}
+		ids := s.ids
+		s.ids, s.in = nil, map[string]bool{}
+		s.mu.Unlock()
+		if len(ids) == 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
+		s.call(ctx, ids)
+		cancel()
+	}
+}
+
+// close waits until everything added has been called for.
+func (s *stage) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.some.Signal()
+	s.mu.Unlock()
+	s.ended.Wait()
+}
