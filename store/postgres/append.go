@@ -1,0 +1,234 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// key names an event for ever.
+type key struct{ source, id string }
+
+// newKeys inserts keys in sorted order, so that concurrent calls wait for each other
+// in one direction only. Numbers are handed out in the order of the batch, before the
+// join, since an incident's events must be delivered as they were submitted.
+const newKeys = `
+WITH numbers AS MATERIALIZED (SELECT place, nextval('event_seq') AS seq FROM generate_series(1, $5::integer) AS place),
+     moment AS MATERIALIZED (SELECT clock_timestamp() AS at)
+INSERT INTO event_keys (source, id, fingerprint, seq, received_at)
+SELECT k.source, k.id, k.fingerprint, n.seq, m.at
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[]) WITH ORDINALITY AS k (source, id, fingerprint, place, rank)
+JOIN numbers n USING (place) CROSS JOIN moment m
+ORDER BY k.rank
+ON CONFLICT DO NOTHING
+RETURNING source, id, seq, received_at`
+
+const knownKeys = `
+SELECT k.source, k.id, k.fingerprint FROM event_keys k
+JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)`
+
+// Append implements [tocsin.EventLog].
+func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+	if err := storable(batch); err != nil {
+		return nil, err
+	}
+	var answers []tocsin.Appended
+	err := db.transact(ctx, "appending events", func(t *tx) error {
+		a := newAppend(batch)
+		var current int64
+		t.one(nil, `SELECT revision FROM config_revision`, nil, &current)
+		a.insertKeys(t)
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		if current > revision {
+			return tocsin.ErrStaleRevision
+		}
+		if err := a.lookUpKnown(ctx, t); err != nil {
+			return err
+		}
+		answers = a.answers()
+		a.insertRows(t)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answers, nil
+}
+
+// appending is one try of one call.
+type appending struct {
+	batch      []tocsin.NewEvent
+	firsts     []int // places in batch of the first event of each key, sorted by key
+	seqs       map[key]int64
+	receivedAt time.Time
+	known      map[key][]byte // fingerprints of keys that others inserted
+}
+
+func newAppend(batch []tocsin.NewEvent) *appending {
+	a := &appending{batch: batch, seqs: make(map[key]int64, len(batch)), known: map[key][]byte{}}
+	seen := make(map[key]bool, len(batch))
+	for i := range batch {
+		if k := keyOf(&batch[i]); !seen[k] {
+			seen[k] = true
+			a.firsts = append(a.firsts, i)
+		}
+	}
+	slices.SortFunc(a.firsts, func(x, y int) int {
+		kx, ky := keyOf(&batch[x]), keyOf(&batch[y])
+		return cmp.Or(cmp.Compare(kx.source, ky.source), cmp.Compare(kx.id, ky.id))
+	})
+	return a
+}
+
+func keyOf(n *tocsin.NewEvent) key { return key{n.Event.Source, n.Event.ID} }
+
+func (a *appending) insertKeys(t *tx) {
+	if len(a.firsts) == 0 {
+		return
+	}
+	n := len(a.firsts)
+	sources, ids, prints, places := make([]string, n), make([]string, n), make([][]byte, n), make([]int32, n)
+	for rank, i := range a.firsts {
+		e := &a.batch[i]
+		sources[rank], ids[rank], prints[rank], places[rank] = e.Event.Source, e.Event.ID, orEmpty(e.Fingerprint), int32(i+1)
+	}
+	t.queue(newKeys, sources, ids, prints, places, len(a.batch)).Query(func(rows pgx.Rows) error {
+		var k key
+		var seq int64
+		_, err := pgx.ForEachRow(rows, []any{&k.source, &k.id, &seq, &a.receivedAt}, func() error {
+			a.seqs[k] = seq
+			return nil
+		})
+		return err
+	})
+}
+
+// lookUpKnown reads the fingerprints of the keys that were there already. The insert
+// has waited for whoever inserted them, and this is a new statement, so they are seen.
+func (a *appending) lookUpKnown(ctx context.Context, t *tx) error {
+	var sources, ids []string
+	for _, i := range a.firsts {
+		if k := keyOf(&a.batch[i]); a.seqs[k] == 0 {
+			sources, ids = append(sources, k.source), append(ids, k.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	t.queue(knownKeys, sources, ids).Query(func(rows pgx.Rows) error {
+		var k key
+		var print []byte
+		_, err := pgx.ForEachRow(rows, []any{&k.source, &k.id, &print}, func() error {
+			a.known[k] = print
+			return nil
+		})
+		return err
+	})
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	if len(a.known) != len(ids) {
+		return errors.New("a key in the way is gone: pruned meanwhile")
+	}
+	return nil
+}
+
+// answers says what became of each event: the first of a new key is accepted, all
+// others are compared with what holds their key.
+func (a *appending) answers() []tocsin.Appended {
+	out := make([]tocsin.Appended, len(a.batch))
+	holder := make(map[key][]byte, len(a.firsts))
+	for i := range a.batch {
+		e := &a.batch[i]
+		k := keyOf(e)
+		held, taken := a.known[k]
+		if !taken {
+			held, taken = holder[k]
+		}
+		switch {
+		case !taken:
+			out[i] = tocsin.AppendedNew
+			holder[k] = e.Fingerprint
+		case bytes.Equal(held, e.Fingerprint):
+			out[i] = tocsin.AppendedDuplicate
+		default:
+			out[i] = tocsin.AppendedConflict
+		}
+	}
+	return out
+}
+
+// insertRows queues the events that are new and what is owed for them.
+func (a *appending) insertRows(t *tx) {
+	fresh := make([]int, 0, len(a.seqs))
+	for _, i := range a.firsts {
+		if a.seqs[keyOf(&a.batch[i])] != 0 {
+			fresh = append(fresh, i)
+		}
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	slices.Sort(fresh) // rows lie in the order of their numbers
+	a.insertEvents(t, fresh)
+	a.insertObligations(t, fresh)
+}
+
+const newPending = `
+INSERT INTO pending (webhook_id, seq, dedup_key, batch_key, bytes, owed_at)
+SELECT o.webhook_id, o.seq, o.dedup_key, o.batch_key, o.bytes, $6
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) AS o (webhook_id, seq, dedup_key, batch_key, bytes)`
+
+const newSuppressed = `
+INSERT INTO suppressed (webhook_id, seq, reason, at)
+SELECT o.webhook_id, o.seq, o.reason, $4
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS o (webhook_id, seq, reason)`
+
+func (a *appending) insertObligations(t *tx, fresh []int) {
+	var webhooks, dedupKeys, batchKeys []string
+	var seqs []int64
+	var sizes []int32
+	var quiet struct {
+		webhooks, reasons []string
+		seqs              []int64
+	}
+	moves := ledgerMoves{}
+	for _, i := range fresh {
+		e := &a.batch[i]
+		seq := a.seqs[keyOf(e)]
+		for _, o := range e.Owed {
+			if o.Suppressed != "" {
+				quiet.webhooks, quiet.seqs, quiet.reasons = append(quiet.webhooks, o.WebhookID), append(quiet.seqs, seq), append(quiet.reasons, o.Suppressed)
+				moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Suppressed: 1})
+				continue
+			}
+			webhooks, seqs, sizes = append(webhooks, o.WebhookID), append(seqs, seq), append(sizes, int32(len(e.Event.Raw)))
+			dedupKeys, batchKeys = append(dedupKeys, e.Event.DedupKey), append(batchKeys, o.BatchKey)
+			moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Pending: 1})
+		}
+	}
+	if len(webhooks) > 0 {
+		t.queue(newPending, webhooks, seqs, dedupKeys, batchKeys, sizes, a.receivedAt)
+	}
+	if len(quiet.webhooks) > 0 {
+		t.queue(newSuppressed, quiet.webhooks, quiet.seqs, quiet.reasons, a.receivedAt)
+	}
+	moves.queue(t)
+}
+
+// orEmpty keeps nil bytes from becoming NULL.
+func orEmpty(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

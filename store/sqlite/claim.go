@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// Claim implements tocsin.Queue. The state and version are read in the transaction
+// that opens the attempt: once a pause is committed nothing is claimed.
+func (db *DB) Claim(ctx context.Context, f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err error) {
+	err = db.write(ctx, "claiming delivery", func(t *tx) error {
+		if err := t.hold(f); err != nil {
+			return err
+		}
+		var version int64
+		var state tocsin.State
+		if err := t.get(`SELECT version, state FROM webhooks WHERE id = ?`, []any{f.WebhookID}, &version, &state); err != nil {
+			return err
+		}
+		if version != f.Version || !state.Delivers() {
+			return tocsin.ErrVersion
+		}
+		d, err := one(t, scanDelivery, `UPDATE deliveries AS d SET state = 'sending', attempts = attempts + 1, first_attempt = coalesce(first_attempt, ?)
+			WHERE id = ? AND webhook_id = ? AND state IN ('ready', 'sending')
+			RETURNING n, id, webhook_id, position, state, reason, parent, count, attempts, created_at, first_attempt, finished_at`,
+			micros(t.now), deliveryID, f.WebhookID)
+		if err != nil {
+			return err
+		}
+		c = tocsin.Claimed{Delivery: d.Delivery, Attempt: d.Attempts, At: t.now}
+		return t.openAttempt(d, &c)
+	})
+	if err != nil {
+		return tocsin.Claimed{}, err
+	}
+	return c, nil
+}
+
+// openAttempt writes the attempt down before anything is sent, and reads what a
+// sender needs.
+func (t *tx) openAttempt(d delivery, c *tocsin.Claimed) error {
+	if err := t.get(`SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery = ? AND NOT refused)`, []any{d.n}, &c.Uncertain); err != nil {
+		return err
+	}
+	body, err := asJSON(tocsin.Attempt{Number: c.Attempt, StartedAt: t.now, Outcome: "unknown"})
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`INSERT INTO attempts (delivery, number, body) VALUES (?, ?, ?)`, d.n, c.Attempt, body); err != nil {
+		return err
+	}
+	c.Events, err = list(t, scanEvent, `SELECT `+eventColumns+` FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
+		WHERE m.delivery = ? AND m.owed ORDER BY m.place`, d.n)
+	if err != nil {
+		return err
+	}
+	c.Refs, err = t.refs(d.WebhookID, c.Events)
+	return err
+}
+
+// refs returns what the vendor calls the incidents of these events.
+func (t *tx) refs(webhookID string, events []tocsin.Event) (map[string]json.RawMessage, error) {
+	keys := make([]string, len(events))
+	for i, e := range events {
+		keys[i] = e.DedupKey
+	}
+	text, err := asJSON(keys)
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]json.RawMessage{}
+	_, err = list(t, func(r row) (struct{}, error) {
+		var key string
+		var ref []byte
+		err := r.Scan(&key, &ref)
+		refs[key] = ref
+		return struct{}{}, err
+	}, `SELECT dedup_key, ref FROM refs WHERE webhook_id = ? AND dedup_key IN (SELECT value FROM json_each(?))`, webhookID, text)
+	return refs, err
+}

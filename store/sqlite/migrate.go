@@ -1,0 +1,110 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migration is one file: "0001_init.sql" is version 1.
+type migration struct {
+	version int
+	text    string
+}
+
+// loadMigrations returns the files in order; their numbers have no gaps.
+func loadMigrations() ([]migration, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var all []migration
+	for i, name := range names {
+		number, _, _ := strings.Cut(strings.TrimPrefix(name, "migrations/"), "_")
+		version, err := strconv.Atoi(number)
+		if err != nil || version != i+1 {
+			return nil, fmt.Errorf("%s: want number %d", name, i+1)
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, migration{version, string(text)})
+	}
+	return all, nil
+}
+
+// Migrate implements tocsin.Store: all that is missing, in one transaction.
+func (db *DB) Migrate(ctx context.Context) error {
+	all, err := loadMigrations()
+	if err != nil {
+		return fmt.Errorf("reading migrations: %w", err)
+	}
+	from := len(all)
+	err = db.write(ctx, "migrating store "+db.path, func(t *tx) (err error) {
+		if err := t.script(`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`); err != nil {
+			return err
+		}
+		if from, err = version(t); err != nil {
+			return err
+		}
+		if err := notNewer(from, len(all), db.path); err != nil {
+			return err
+		}
+		for _, m := range all[from:] {
+			if err := t.script(m.text); err != nil {
+				return fmt.Errorf("version %d: %w", m.version, err)
+			}
+			if _, err := t.exec(`INSERT INTO schema_version VALUES (?, ?)`, m.version, micros(t.now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && from < len(all) {
+		db.logger.InfoContext(ctx, "store migrated", "path", db.path, "from", from, "to", len(all))
+	}
+	return err
+}
+
+func version(t *tx) (int, error) {
+	var v int
+	err := t.get(`SELECT coalesce(max(version), 0) FROM schema_version`, nil, &v)
+	return v, err
+}
+
+func notNewer(stored, known int, path string) error {
+	if stored > known {
+		return tocsin.Errorf(tocsin.CodeUnavailable, "store %s has schema version %d, newer than version %d of this program", path, stored, known)
+	}
+	return nil
+}
+
+// checkVersion returns an error unless the schema is this program's.
+func checkVersion(t *tx, path string) error {
+	all, err := loadMigrations()
+	if err != nil {
+		return err
+	}
+	var tables, stored int
+	if err := t.get(`SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'`, nil, &tables); err != nil {
+		return err
+	}
+	if tables > 0 {
+		if stored, err = version(t); err != nil {
+			return err
+		}
+	}
+	if stored < len(all) {
+		return tocsin.Errorf(tocsin.CodeUnavailable, "store %s has schema version %d, this program needs %d: run tocsin migrate", path, stored, len(all))
+	}
+	return notNewer(stored, len(all), path)
+}

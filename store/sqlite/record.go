@@ -1,0 +1,222 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// Record implements tocsin.Queue. Recording again what was recorded changes nothing.
+// What an attempt says of the webhook (backoff, state) counts only while the webhook's
+// version is the one that was tried.
+func (db *DB) Record(ctx context.Context, f tocsin.Fence, o tocsin.Outcome) error {
+	return db.write(ctx, "recording delivery "+o.DeliveryID, func(t *tx) error {
+		err := t.hold(f)
+		if errors.Is(err, tocsin.ErrFenced) && o.State == tocsin.DeliveryDelivered {
+			err = nil // a success is true whoever saw it
+		}
+		if err != nil {
+			return err
+		}
+		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.id = ? AND d.webhook_id = ?`, o.DeliveryID, f.WebhookID)
+		if err != nil {
+			return err
+		}
+		repeated, err := t.endAttempt(d, o)
+		if err != nil || !d.open() || (repeated && o.State == tocsin.DeliveryReady) {
+			return err
+		}
+		delivered, err := t.settle(d, o)
+		if err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(o.Refs)) {
+			if _, err := t.exec(`INSERT INTO refs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ref = excluded.ref`, f.WebhookID, key, []byte(o.Refs[key])); err != nil {
+				return err
+			}
+		}
+		return t.learn(f, o, delivered)
+	})
+}
+
+// endAttempt stores how the attempt ended. Its beginning stays what the store said.
+func (t *tx) endAttempt(d delivery, o tocsin.Outcome) (repeated bool, err error) {
+	a := o.Attempt
+	var opened tocsin.Attempt
+	err = t.get(`SELECT recorded, body FROM attempts WHERE delivery = ? AND number = ?`, []any{d.n, a.Number}, &repeated, inJSON{&opened})
+	switch {
+	case err == nil:
+		a.StartedAt = opened.StartedAt
+	case !errors.Is(err, sql.ErrNoRows):
+		return false, err
+	}
+	if repeated && opened.FinishedAt != nil {
+		a.FinishedAt = opened.FinishedAt
+	}
+	if a.FinishedAt == nil {
+		a.FinishedAt = &t.now
+	}
+	body, err := asJSON(a)
+	if err != nil {
+		return false, err
+	}
+	refused := o.State != tocsin.DeliveryDelivered && !o.Unsure
+	_, err = t.exec(`INSERT INTO attempts (delivery, number, recorded, refused, body) VALUES (?, ?, 1, ?, ?)
+		ON CONFLICT DO UPDATE SET recorded = 1, refused = excluded.refused, body = excluded.body`, d.n, a.Number, refused, body)
+	return repeated, err
+}
+
+// settle moves the delivery and its events, and returns how many were delivered.
+func (t *tx) settle(d delivery, o tocsin.Outcome) (delivered int, err error) {
+	reason, finished := o.Reason, any(micros(t.now))
+	switch o.State {
+	case tocsin.DeliveryDelivered, tocsin.DeliveryDead, tocsin.DeliverySplit:
+		if delivered, err = t.scatter(d, o); err != nil {
+			return 0, err
+		}
+	case tocsin.DeliveryReady:
+		reason, finished = "", nil
+	default:
+		return 0, fmt.Errorf("an attempt cannot end in state %q", o.State)
+	}
+	_, err = t.exec(`UPDATE deliveries SET state = ?, reason = ?, finished_at = ? WHERE n = ?`, string(o.State), reason, finished, d.n)
+	return delivered, err
+}
+
+// members returns the events that are owed, by place.
+func (t *tx) members(n int64) ([]member, error) {
+	return list(t, func(r row) (m member, err error) {
+		err = r.Scan(&m.place, &m.seq, &m.generation, &m.bucket)
+		return m, err
+	}, `SELECT place, seq, generation, bucket FROM delivery_events WHERE delivery = ? AND owed ORDER BY place`, n)
+}
+
+// scatter sends each owed event where the outcome says: to a child, dead, or
+// delivered. Places count the events as they were claimed. Events that were delivered
+// earlier keep their bucket whatever becomes of them now.
+func (t *tx) scatter(d delivery, o tocsin.Outcome) (delivered int, err error) {
+	members, err := t.members(d.n)
+	if err != nil {
+		return 0, err
+	}
+	left, err := t.bear(d, o, members)
+	if err != nil {
+		return 0, err
+	}
+	delta := tocsin.Balance{}
+	tally := func(m member, bucket *int64) {
+		if m.bucket == inFlight {
+			delta.InFlight--
+			*bucket++
+		}
+	}
+	for i, m := range left {
+		reason, dead := o.Dead[i]
+		switch {
+		case dead:
+			tally(m, &delta.Dead)
+			if err := t.place(bucketDead, reason, `place = ?4`, d.n, m.place); err != nil {
+				return 0, err
+			}
+		case o.State == tocsin.DeliveryDead:
+			tally(m, &delta.Dead)
+		default:
+			delivered++
+			tally(m, &delta.Delivered)
+		}
+	}
+	rest, reason := bucketDelivered, ""
+	if o.State == tocsin.DeliveryDead {
+		rest, reason = bucketDead, o.Reason
+	}
+	if err := t.place(rest, reason, `owed`, d.n); err != nil {
+		return 0, err
+	}
+	return delivered, t.count(d.WebhookID, delta)
+}
+
+// place ends what is owed of a delivery in a bucket, for some of its events.
+func (t *tx) place(bucket, reason, which string, n int64, args ...any) error {
+	_, err := t.exec(`UPDATE delivery_events SET owed = 0, bucket = iif(bucket = 'in_flight', ?1, bucket), reason = iif(bucket = 'in_flight', ?2, reason)
+		WHERE delivery = ?3 AND `+which, append([]any{bucket, reason, n}, args...)...)
+	return err
+}
+
+// bear freezes the children in the place of their parent, and returns the members
+// that are not in them, by their places.
+func (t *tx) bear(d delivery, o tocsin.Outcome, members []member) (map[int]member, error) {
+	left := map[int]member{}
+	for i, m := range members {
+		left[i] = m
+	}
+	for i, child := range o.Children {
+		var theirs []member
+		for _, place := range child.Places {
+			m, there := left[place]
+			if _, dead := o.Dead[place]; dead || !there {
+				return nil, fmt.Errorf("child %s: place %d of %s is not free", child.ID, place, d.ID)
+			}
+			delete(left, place)
+			theirs = append(theirs, m)
+			if _, err := t.exec(`UPDATE delivery_events SET bucket = 'split', owed = 0 WHERE delivery = ? AND place = ?`, d.n, m.place); err != nil {
+				return nil, err
+			}
+		}
+		born := tocsin.Delivery{ID: child.ID, WebhookID: d.WebhookID, Parent: d.ID}
+		if err := t.freeze(born, fmt.Sprintf("%s.%04d", d.position, i), theirs); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+// learn notes what the attempt says of the webhook.
+func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
+	switch {
+	case o.State == tocsin.DeliveryDelivered, delivered > 0:
+		if _, err := t.exec(`UPDATE leases SET failures = 0, last_delivery = ? WHERE webhook_id = ?`, micros(t.now), f.WebhookID); err != nil {
+			return err
+		}
+	case o.Failed:
+		if _, err := t.exec(`UPDATE leases SET failures = failures + 1 WHERE webhook_id = ?`, f.WebhookID); err != nil {
+			return err
+		}
+	}
+	if o.State != tocsin.DeliveryDelivered && o.Attempt.Error != "" {
+		if _, err := t.exec(`UPDATE leases SET last_error = ? WHERE webhook_id = ?`, o.Attempt.Error, f.WebhookID); err != nil {
+			return err
+		}
+	}
+	w, err := t.webhook(f.WebhookID)
+	if err != nil || w.Version != f.Version {
+		return err
+	}
+	if o.State == tocsin.DeliveryReady {
+		var due any
+		if o.Backoff > 0 {
+			due = micros(t.now.Add(o.Backoff))
+		}
+		if _, err := t.exec(`UPDATE leases SET due_at = ? WHERE webhook_id = ?`, due, f.WebhookID); err != nil {
+			return err
+		}
+	}
+	return t.observe(w, o.WebhookState, o.WebhookReason)
+}
+
+// observe moves the webhook by what was seen. A decision by people is never undone:
+// only a webhook that delivers is moved.
+func (t *tx) observe(w tocsin.Webhook, to tocsin.State, reason string) error {
+	switch {
+	case to == tocsin.StateFailing && w.State == tocsin.StateActive,
+		to == tocsin.StateActive && w.State == tocsin.StateFailing:
+		return t.move(w.ID, to, reason, 0)
+	case to == tocsin.StateDisabled && w.State.Delivers():
+		return t.move(w.ID, to, reason, 1)
+	}
+	return nil
+}
