@@ -1,0 +1,48 @@
+// Package integrations lists the channels: one folder and one line for each.
+//
+// A channel knows no other channel, no store and no Temporal. It takes everything from
+// its configuration and the notification, talks HTTP through internal/post alone, and
+// exists only if its tests call integrationtest.Run.
+package integrations
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
+	"github.com/tocsin-alerts/tocsin/integrations/slack"
+	"github.com/tocsin-alerts/tocsin/integrations/webhook"
+)
+
+// Options configure all channels. The zero value is ready for production.
+type Options struct {
+	// AllowCIDRs are ranges that may be sent to although they are not public
+	// (TOCSIN_EGRESS_ALLOW).
+	AllowCIDRs []netip.Prefix
+	// Timeout is the total time of one request; 0: 20 s.
+	Timeout time.Duration
+	// Catalog gives guidance for threats and samples for templates; nil: the embedded.
+	Catalog *catalog.Catalog
+	// Logger; nil: slog.Default.
+	Logger *slog.Logger
+	// UserAgent is what receivers see; "": Tocsin/1.
+	UserAgent string
+}
+
+// Channels returns every channel, sharing one HTTP client.
+func Channels(o Options) []tocsin.Channel {
+	if o.Catalog == nil {
+		o.Catalog = catalog.Default()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	client := post.New(post.Options{AllowCIDRs: o.AllowCIDRs, Timeout: o.Timeout, UserAgent: o.UserAgent})
+	return []tocsin.Channel{
+		webhook.New(client, o.Catalog),
+		slack.New(client, o.Logger),
+	}
+}

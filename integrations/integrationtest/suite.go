@@ -1,0 +1,184 @@
+package integrationtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
+)
+
+// Spec describes a channel to the suite.
+type Spec struct {
+	// New returns the channel on a client. Required.
+	New func(client *post.Client, log *slog.Logger) tocsin.Channel
+	// Config returns a configuration that sends to url (scheme and host), with every
+	// secret of Secrets and, where it can be, every key of the schema. Required.
+	Config func(url string) string
+	// Secrets are the texts in Config that must never be shown. Required.
+	Secrets []string
+	// Accept is how the vendor says yes. Required.
+	Accept http.HandlerFunc
+	// Statuses replaces rows of the status table, and adds to it.
+	Statuses map[int]Outcome
+	// IdempotencyKey reads the vendor's idempotency field of a request; nil when the
+	// vendor has none.
+	IdempotencyKey func(r Received) string
+	// Limits are the texts that the vendor limits in length.
+	Limits []Limit
+	// Events are cases for golden files besides the suite's own.
+	Events map[string][]tocsin.Event
+}
+
+// Outcome is what an answer means.
+type Outcome struct {
+	Fault tocsin.Fault // "": accepted
+	// Unsure says that the request may have been accepted.
+	Unsure bool
+}
+
+// Limit is a text of an event that the vendor limits.
+type Limit struct {
+	Name string
+	// Max is the limit of the text itself, without what the channel puts before it.
+	Max int
+	// Size measures text as the vendor does.
+	Size func(text string) int
+	// Event returns an event with the text in the place that is limited.
+	Event func(text string) tocsin.Event
+	// Rendered finds the text in a request's body, without what stands before it.
+	Rendered func(t *testing.T, body string) string
+}
+
+// Run holds a channel to everything a channel must do.
+func Run(t *testing.T, spec Spec) {
+	for name, test := range map[string]func(*testing.T, Spec){
+		"config": testConfig, "schema": testSchema, "unknown keys": testUnknownKeys, "redirects": testRedirects,
+		"statuses": testStatuses, "retry-after": testRetryAfter, "timeout": testTimeout, "cancelled": testCancelled,
+		"lost connections": testLostConnections, "egress": testEgress, "bodies closed": testBodiesClosed,
+		"endless body": testEndlessBody, "secrets": testSecrets, "events unchanged": testUnchanged,
+		"concurrent use": testConcurrent, "idempotency": testIdempotency, "preview": testPreview,
+		"limits": testLimits, "golden": testGolden, "no events": testNoEvents,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, spec) })
+	}
+}
+
+// Received is one request as a receiver saw it.
+type Received struct {
+	Method string
+	URL    string
+	Header http.Header
+	Body   string
+}
+
+// loopback is what the suite's clients may send to besides public addresses.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// client returns a client that may send to the suite's receivers.
+func client(t *testing.T, timeout time.Duration) *post.Client {
+	c := post.New(post.Options{AllowCIDRs: loopback, Timeout: timeout})
+	t.Cleanup(c.Close)
+	return c
+}
+
+// opened is a channel with a sender.
+type opened struct {
+	tocsin.Channel
+	tocsin.Sender
+	config json.RawMessage
+	log    *logs
+}
+
+// open completes the spec's configuration for url, and opens it.
+func (s Spec) open(t *testing.T, c *post.Client, url string) opened {
+	t.Helper()
+	o := opened{log: &logs{}}
+	o.Channel = s.New(c, slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	var err error
+	if o.config, _, err = o.Complete(json.RawMessage(s.Config(url))); err != nil {
+		t.Fatalf("Complete: %v", err)
+	}
+	if o.Sender, err = o.Open(o.config); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	return o
+}
+
+// logs keeps what was logged.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// one is a notification of one ordinary event.
+func one(t *testing.T) tocsin.Notification { return Notify(Pick(t, "it-agent")...) }
+
+// outcome of an error, in the words of the table.
+func outcome(err error) Outcome {
+	if err == nil {
+		return Outcome{}
+	}
+	s := tocsin.Classify(err)
+	return Outcome{s.Fault, s.Unsure}
+}
+
+// classOf is the error's class.
+func classOf(err error) string {
+	var c interface{ ErrorClass() string }
+	if errors.As(err, &c) {
+		return c.ErrorClass()
+	}
+	return ""
+}
+
+// everything is all that a person could be shown of a send.
+func everything(t *testing.T, receipt tocsin.Receipt, err error) string {
+	t.Helper()
+	text, jerr := json.Marshal(receipt)
+	if jerr != nil {
+		t.Fatalf("encoding the receipt: %v", jerr)
+	}
+	// Errors in a receipt do not encode; they are shown all the same.
+	for _, r := range receipt.Results {
+		text = append(text, fmt.Sprintf(" %v", r.Err)...)
+	}
+	return string(text) + fmt.Sprintf(" %v %+v %#v", err, err, chain(err))
+}
+
+// chain lists the texts of an error and of everything it wraps.
+func chain(err error) []string {
+	var out []string
+	for ; err != nil; err = errors.Unwrap(err) {
+		out = append(out, err.Error())
+	}
+	return out
+}
+
+// bg is a context that ends with the test, and before go test's own deadline.
+func bg(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,287 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
+)
+
+// The values a configuration may have.
+var (
+	keys    = []string{"url", "method", "headers", "query", "body_template", "signing_secret", "format"}
+	methods = []string{"POST", "PUT", "PATCH"}
+	formats = []string{"tocsin"}
+)
+
+// config is a configuration as it is used.
+type config struct {
+	url      string // with the query
+	method   string
+	header   http.Header
+	keys     [][]byte
+	template *bodyTemplate // nil: none
+	json     bool          // the body claims to be JSON
+	secrets  []string
+}
+
+// complete fills in defaults, moves query parameters of the URL to query, and makes a
+// signing secret where there is none. What it cannot read it leaves to validation.
+func complete(raw json.RawMessage) (json.RawMessage, []string, error) {
+	o, err := settings.Parse(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	splitQuery(o)
+	var generated []string
+	for key, value := range map[string]string{"method": "POST", "format": "tocsin"} {
+		if !o.Has(key) {
+			o.Set(key, value)
+		}
+	}
+	var method string
+	if json.Unmarshal(o["method"], &method) == nil {
+		o.Set("method", strings.ToUpper(method))
+	}
+	if !o.Has("signing_secret") || string(o["signing_secret"]) == "[]" {
+		o.Set("signing_secret", newSecret())
+		generated = []string{"signing_secret"}
+	}
+	out, err := o.JSON()
+	return out, generated, err
+}
+
+// splitQuery moves the query of the URL, where tokens are often found, to query, whose
+// values are write-only. A parameter that is there already, or twice, stays for
+// validation to complain about.
+func splitQuery(o settings.Object) {
+	var raw string
+	query := map[string]json.RawMessage{}
+	if json.Unmarshal(o["url"], &raw) != nil || o.Has("query") && json.Unmarshal(o["query"], &query) != nil {
+		return
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.RawQuery == "" && !u.ForceQuery {
+		return
+	}
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return
+	}
+	for name, v := range values {
+		if _, there := query[name]; there || len(v) != 1 {
+			return
+		}
+	}
+	for name, v := range values {
+		query[name], _ = json.Marshal(v[0]) // a string always encodes
+	}
+	u.RawQuery, u.ForceQuery = "", false
+	o.Set("url", u.String())
+	if len(query) > 0 {
+		o.Set("query", query)
+	}
+}
+
+// parseConfig reads a configuration. All that can be known without the network is checked.
+func parseConfig(raw json.RawMessage, guide *catalog.Catalog) (config, error) {
+	o, err := settings.Parse(raw)
+	if err != nil {
+		return config{}, err
+	}
+	splitQuery(o)
+	var p settings.Problems
+	o.Unknown(&p, keys...)
+	c := config{method: choice(&p, o, "method", methods), header: http.Header{}}
+	choice(&p, o, "format", formats)
+	c.readHeaders(&p, o)
+	c.readURL(&p, o)
+	c.readSecrets(&p, o)
+	c.readTemplate(&p, o, guide)
+	return c, p.Err()
+}
+
+// choice reads a string that is one of allowed; the first is the default.
+func choice(p *settings.Problems, o settings.Object, key string, allowed []string) string {
+	before := len(*p)
+	value := o.String(p, key)
+	if value == "" || len(*p) > before {
+		return allowed[0]
+	}
+	if slices.Contains(allowed, strings.ToUpper(value)) {
+		return strings.ToUpper(value)
+	}
+	if !slices.Contains(allowed, value) {
+		p.Add(key, "%q is not available; allowed: %s", value, strings.Join(allowed, ", "))
+	}
+	return value
+}
+
+func (c *config) readHeaders(p *settings.Problems, o settings.Object) {
+	headers := o.Map(p, "headers")
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		value := headers[name]
+		if err := post.CheckHeader(name, value); err != nil {
+			p.Add("headers."+name, "%v", err)
+			continue
+		}
+		if _, twice := c.header[textproto.CanonicalMIMEHeaderKey(name)]; twice {
+			p.Add("headers."+name, "given twice; upper and lower case are the same header")
+		}
+		c.header.Set(name, value)
+		if !post.OpenHeader(name) {
+			c.secrets = append(c.secrets, value)
+		}
+	}
+	if c.header.Get("Content-Type") == "" {
+		c.header.Set("Content-Type", "application/json")
+	}
+	media, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if err != nil {
+		p.Add("headers.content-type", "cannot be read as a media type; want for example application/json")
+	}
+	c.json = media == "application/json" || strings.HasSuffix(media, "+json")
+}
+
+// readURL joins url and query.
+func (c *config) readURL(p *settings.Problems, o settings.Object) {
+	query := o.Map(p, "query")
+	before := len(*p)
+	raw := o.String(p, "url")
+	if len(*p) > before {
+		return
+	}
+	u, err := url.Parse(raw)
+	if raw == "" {
+		p.Add("url", "required; want https://host/path")
+		return
+	} else if err != nil {
+		c.url = raw // for the check of the URL, whose words are better
+		return
+	}
+	if u.RawQuery != "" {
+		p.Add("url", "has query parameters that are given twice, or cannot be read; give each once, under query")
+	}
+	values := url.Values{}
+	for name, value := range query {
+		if name == "" {
+			p.Add("query", "a parameter has no name")
+		}
+		values.Set(name, value)
+		c.secrets = append(c.secrets, value)
+	}
+	u.RawQuery = values.Encode()
+	c.url = u.String()
+}
+
+func (c *config) readSecrets(p *settings.Problems, o settings.Object) {
+	texts := o.Strings(p, "signing_secret")
+	if len(texts) > maxSecrets {
+		p.Add("signing_secret", "%d secrets; at most %d: the new one and the old one", len(texts), maxSecrets)
+		return
+	}
+	for i, text := range texts {
+		if text == "" {
+			continue // noted already, or absent
+		}
+		key, err := parseSecret(text)
+		if err != nil {
+			path := "signing_secret"
+			if len(texts) > 1 {
+				path = fmt.Sprintf("signing_secret[%d]", i)
+			}
+			p.Add(path, "%v", err)
+			continue
+		}
+		c.keys = append(c.keys, key)
+		c.secrets = append(c.secrets, text, strings.TrimPrefix(text, secretPrefix))
+	}
+}
+
+func (c *config) readTemplate(p *settings.Problems, o settings.Object, guide *catalog.Catalog) {
+	text := o.String(p, "body_template")
+	if text == "" {
+		return
+	}
+	t, err := compile(text)
+	if err == nil && guide != nil {
+		err = trial(t, c.json, guide)
+	}
+	if err != nil {
+		p.Add("body_template", "does not render: %v", err)
+		return
+	}
+	c.template = t
+}
+
+// validate checks a configuration and the address it names.
+func (c *Channel) validate(ctx context.Context, raw json.RawMessage) error {
+	parsed, err := parseConfig(raw, c.guide)
+	var p settings.Problems
+	if e, ok := err.(*tocsin.Error); ok {
+		p = e.Fields
+	}
+	if parsed.url != "" {
+		if err := c.client.CheckURL(ctx, parsed.url); err != nil {
+			p.Add("url", "%v", err)
+		}
+	}
+	return p.Err()
+}
+
+// public hides header values but the harmless, query values and signing secrets.
+func public(raw json.RawMessage) (json.RawMessage, error) {
+	o, err := settings.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	splitQuery(o)
+	for _, key := range []string{"headers", "query"} {
+		if !o.Has(key) {
+			continue
+		}
+		var values map[string]json.RawMessage
+		if json.Unmarshal(o[key], &values) != nil {
+			o.Set(key, tocsin.Redacted)
+			continue
+		}
+		for name := range values {
+			if key == "query" || !post.OpenHeader(name) {
+				values[name] = json.RawMessage(`"` + tocsin.Redacted + `"`)
+			}
+		}
+		o.Set(key, values)
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(o["signing_secret"], &list) == nil && len(list) > 0 {
+		o.Set("signing_secret", slices.Repeat([]string{tocsin.Redacted}, len(list)))
+	} else if o.Has("signing_secret") {
+		o.Set("signing_secret", tocsin.Redacted)
+	}
+	hideURL(o)
+	return o.JSON()
+}
+
+// hideURL keeps what a URL must not hold, and validation refuses, out of sight: user
+// info and a query that could not be moved.
+func hideURL(o settings.Object) {
+	var raw string
+	u, err := (*url.URL)(nil), json.Unmarshal(o["url"], &raw)
+	if err == nil {
+		u, err = url.Parse(raw)
+	}
+	if o.Has("url") && (err != nil || u.User != nil || u.RawQuery != "") {
+		o.Set("url", tocsin.Redacted)
+	}
+}
