@@ -1,0 +1,93 @@
+// Package activities holds what a webhook's workflow cannot do itself: everything
+// that touches the store or a receiver. [Activities.Deliver] is the heart; the others
+// store events that came by signal, carry out updates that were sent by hand, and sweep.
+//
+// It works against interfaces only: any store, any channel.
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/ingest"
+)
+
+// Submitter takes events in under the same rules as a POST. *ingest.Ingest is one.
+type Submitter interface {
+	// SubmitEach stores the valid events and lists what is wrong with the others.
+	SubmitEach(ctx context.Context, events []tocsin.Event) (ingest.Result, []tocsin.FieldError, error)
+}
+
+// Controls carries out changes that were asked for through Temporal's own tools. It
+// writes the rows and tells no workflow: the one that asks knows already.
+type Controls interface {
+	Pause(ctx context.Context, idOrName string) (tocsin.Webhook, error)
+	Resume(ctx context.Context, idOrName string) (tocsin.Webhook, error)
+	Configure(ctx context.Context, idOrName string, patch json.RawMessage) (tocsin.Webhook, error)
+}
+
+// Activities are the activities of one worker. All fields but Slots, Linger, Budget,
+// SendTimeout, Grace, PublicURL and Logger are required.
+type Activities struct {
+	Store     tocsin.Store
+	Conductor tocsin.Conductor
+	// Sender opens a webhook's sender; *webhooks.Service has it.
+	Sender  func(tocsin.Webhook) (tocsin.Sender, error)
+	Submit  Submitter
+	Decode  func(contentType string, body []byte) ([]tocsin.Event, error)
+	Control Controls
+	// Backoff is how long to wait after so many failures in a row (from 1) when the
+	// receiver asked for at least after. workflows.Backoff.
+	Backoff func(failures int, after time.Duration) time.Duration
+
+	// Slots is how many activities the worker runs at once; default 1000. Deliver stops
+	// lingering when three quarters are taken.
+	Slots int
+	// Linger is how long Deliver stays after draining an instant webhook; default 2 s,
+	// negative for not at all.
+	Linger time.Duration
+	// Budget is how long one Deliver may last; default 50 s.
+	Budget time.Duration
+	// SendTimeout bounds one attempt, whatever the channel does; default 30 s.
+	SendTimeout time.Duration
+	// Grace is how long a webhook may be overdue before the sweeper rings it; default 10 s.
+	Grace time.Duration
+	// PublicURL goes into notifications, for links.
+	PublicURL string
+	Logger    *slog.Logger
+
+	busy   atomic.Int64 // Delivers under way in this process
+	limits limiters
+}
+
+// MaxSlots is how many activities a worker should run at once.
+func (a *Activities) MaxSlots() int { return orDefault(a.Slots, 1000) }
+
+func (a *Activities) slots() int64 { return int64(a.MaxSlots()) }
+
+func (a *Activities) linger() time.Duration { return max(0, orDefault(a.Linger, 2*time.Second)) }
+
+func (a *Activities) budget() time.Duration { return orDefault(a.Budget, 50*time.Second) }
+
+func (a *Activities) sendTimeout() time.Duration { return orDefault(a.SendTimeout, 30*time.Second) }
+
+func (a *Activities) grace() time.Duration { return orDefault(a.Grace, 10*time.Second) }
+
+func (a *Activities) logger() *slog.Logger {
+	if a.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return a.Logger
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,179 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+const (
+	// failingAfter is how many failed attempts in a row make a webhook failing.
+	failingAfter = 5
+	// rejectionsAfter is how many failures in a row make a rejected event the webhook's
+	// fault: it is held then, and no more events die of a broken receiver.
+	rejectionsAfter = 10
+)
+
+// verdict is what an attempt's end means.
+type verdict struct {
+	outcome tocsin.Outcome
+	// stop ends the Deliver: the webhook must wait, or sends no more.
+	stop bool
+	// why is the failure in short, for people: "status 503".
+	why string
+}
+
+// standing is what is known of the webhook when an attempt ends.
+type standing struct {
+	webhook      tocsin.Webhook
+	failures     int // in a row, before this attempt
+	lastDelivery *time.Time
+}
+
+// judge decides whose fault a failed attempt is and what follows (DESIGN: "Whose fault
+// is it?"). It has no effects.
+func judge(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Receipt, sendErr error, backoff func(int, time.Duration) time.Duration) verdict {
+	o := tocsin.Outcome{DeliveryID: c.Delivery.ID, Refs: r.Refs}
+	if sendErr == nil {
+		return judgeResults(s, c, a, r, o, backoff)
+	}
+	fail := tocsin.Classify(sendErr)
+	if fail.Fault == tocsin.FaultEvent && len(r.Results) == len(c.Events) {
+		// The vendor said which events it refused and which it took.
+		return judgeResults(s, c, a, r, o, backoff)
+	}
+	if c.Uncertain && isConflict(sendErr) {
+		// The receiver knows this delivery id: an earlier attempt arrived after all.
+		return delivered(s, a, o)
+	}
+	if fail.Fault == tocsin.FaultEvent && s.failures+1 < rejectionsAfter {
+		return rejected(c, a, o, sendErr)
+	}
+	return hold(s, c, a, o, fail, backoff)
+}
+
+// delivered is the good end.
+func delivered(s standing, a tocsin.Attempt, o tocsin.Outcome) verdict {
+	a.Outcome, a.Error, a.ErrorClass = "delivered", "", ""
+	o.Attempt, o.State = a, tocsin.DeliveryDelivered
+	if s.webhook.State == tocsin.StateFailing {
+		o.WebhookState = tocsin.StateActive
+	}
+	return verdict{outcome: o}
+}
+
+// rejected halves a batch that was refused for its content; a single event is dead.
+func rejected(c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, err error) verdict {
+	a.Outcome = "permanent"
+	o.Attempt = a
+	if n := len(c.Events); n > 1 {
+		o.State, o.Reason = tocsin.DeliverySplit, "rejected: "+err.Error()
+		o.Children = []tocsin.Child{newChild(0, n/2), newChild(n/2, n)}
+		return verdict{outcome: o, why: a.Error}
+	}
+	o.State, o.Reason, o.Failed = tocsin.DeliveryDead, err.Error(), true
+	return verdict{outcome: o, why: a.Error}
+}
+
+func newChild(from, to int) tocsin.Child {
+	c := tocsin.Child{ID: tocsin.NewID(tocsin.PrefixDelivery)}
+	for i := from; i < to; i++ {
+		c.Places = append(c.Places, i)
+	}
+	return c
+}
+
+// judgeResults goes by the vendor's results for each event: what was accepted is never
+// sent again, what is to be tried again becomes a delivery of its own.
+func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Receipt, o tocsin.Outcome, backoff func(int, time.Duration) time.Duration) verdict {
+	var again []int
+	var retry error
+	dead := map[int]string{}
+	for i, res := range r.Results {
+		switch {
+		case res.Err == nil:
+		case tocsin.Classify(res.Err).Fault == tocsin.FaultEvent:
+			dead[i] = res.Err.Error()
+		default:
+			again, retry = append(again, i), res.Err
+		}
+	}
+	switch {
+	case len(again) == len(c.Events):
+		return hold(s, c, a, o, tocsin.Classify(retry), backoff)
+	case len(dead) == len(c.Events):
+		a.Outcome = "permanent"
+		o.Attempt, o.State, o.Reason, o.Dead, o.Failed = a, tocsin.DeliveryDead, dead[0], dead, true
+		return verdict{outcome: o, why: dead[0]}
+	case len(again) > 0:
+		v := delivered(s, a, o)
+		v.outcome.State, v.outcome.Reason, v.outcome.Dead = tocsin.DeliverySplit, "accepted in part", dead
+		v.outcome.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
+		return v
+	}
+	v := delivered(s, a, o)
+	v.outcome.Dead = dead
+	return v
+}
+
+// hold keeps the delivery for a later attempt. It is dead only when it was tried for
+// retry_for and another delivery of the webhook succeeded meanwhile, so that the
+// failure is its own.
+func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail *tocsin.SendError, backoff func(int, time.Duration) time.Duration) verdict {
+	a.RetryAfter = tocsin.Duration(fail.After)
+	o.State, o.Failed, o.Unsure = tocsin.DeliveryReady, true, fail.Unsure
+	switch fail.Fault {
+	case tocsin.FaultGone:
+		a.Outcome = "gone"
+		o.WebhookState, o.WebhookReason = tocsin.StateDisabled, "the receiver answered that it is gone for good: "+fail.Error()
+	case tocsin.FaultWebhook, tocsin.FaultEvent:
+		a.Outcome = "refused"
+		o.WebhookState, o.WebhookReason = tocsin.StateFailing, fail.Error()
+		if fail.Fault == tocsin.FaultEvent {
+			o.WebhookReason = fmt.Sprintf("%d failures in a row, the last a rejection: %s", s.failures+1, fail.Error())
+		}
+	default:
+		a.Outcome = "retryable"
+		if s.failures+1 >= failingAfter {
+			o.WebhookState, o.WebhookReason = tocsin.StateFailing, fmt.Sprintf("%d failures in a row: %s", s.failures+1, fail.Error())
+		}
+		if gaveUp(s, c) {
+			o.State, o.Reason = tocsin.DeliveryDead, fmt.Sprintf("not accepted within retry_for (%s): %s", s.webhook.RetryFor, fail.Error())
+		}
+	}
+	o.Attempt = a
+	if o.State == tocsin.DeliveryReady && fail.Fault != tocsin.FaultGone {
+		o.Backoff = backoff(s.failures+1, fail.After)
+	}
+	return verdict{outcome: o, stop: o.State == tocsin.DeliveryReady, why: a.Error}
+}
+
+// gaveUp reports whether a delivery has been tried for retry_for, measured by its own
+// attempts, while the webhook delivered something else.
+func gaveUp(s standing, c tocsin.Claimed) bool {
+	first := c.Delivery.FirstAttempt
+	if first == nil || s.webhook.RetryFor <= 0 || s.lastDelivery == nil {
+		return false
+	}
+	return c.At.Sub(*first) >= s.webhook.RetryFor.Std() && s.lastDelivery.After(*first)
+}
+
+// isConflict reports whether the receiver answered 409.
+func isConflict(err error) bool {
+	var s interface{ HTTPStatus() int }
+	return errors.As(err, &s) && s.HTTPStatus() == 409
+}
+
+// classOf is the error's class for the attempt log, "internal" when it has none.
+func classOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	var c interface{ ErrorClass() string }
+	if errors.As(err, &c) {
+		return c.ErrorClass()
+	}
+	return "internal"
+}

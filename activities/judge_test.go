@@ -1,0 +1,89 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+type statusError int
+
+func (e statusError) Error() string   { return fmt.Sprintf("status %d", int(e)) }
+func (e statusError) HTTPStatus() int { return int(e) }
+
+func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	day := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	long := day.Add(-73 * time.Hour)
+	later := long.Add(time.Hour)
+	tests := []struct {
+		name      string
+		events    int
+		failures  int
+		state     tocsin.State
+		uncertain bool
+		first     *time.Time
+		last      *time.Time
+		results   []tocsin.Result
+		err       error
+
+		want     tocsin.DeliveryState
+		dead     int
+		children []int // their sizes
+		webhook  tocsin.State
+		stop     bool
+		backoff  time.Duration
+		outcome  string
+	}{
+		{name: "accepted", events: 3, want: tocsin.DeliveryDelivered, outcome: "delivered"},
+		{name: "a failing webhook recovers", events: 1, state: tocsin.StateFailing, want: tocsin.DeliveryDelivered, webhook: tocsin.StateActive, outcome: "delivered"},
+		{name: "a plain error is tried again", events: 2, err: boom, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
+		{name: "Retry-After is kept", events: 2, err: tocsin.RetryAfter(boom, time.Minute), want: tocsin.DeliveryReady, stop: true, backoff: time.Minute, outcome: "retryable"},
+		{name: "five failures in a row", events: 1, failures: 4, err: boom, want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: 5 * time.Second, outcome: "retryable"},
+		{name: "a rejected batch is halved", events: 5, err: tocsin.Permanent(boom), want: tocsin.DeliverySplit, children: []int{2, 3}, outcome: "permanent"},
+		{name: "a rejected single event is dead", events: 1, err: tocsin.Permanent(boom), want: tocsin.DeliveryDead, outcome: "permanent"},
+		{name: "the tenth rejection is the webhook's fault", events: 1, failures: 9, err: tocsin.Permanent(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: 10 * time.Second, outcome: "refused"},
+		{name: "wrong credentials hold", events: 4, err: tocsin.Refused(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "gone disables and holds", events: 4, err: tocsin.Gone(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "gone"},
+		{name: "409 after an unknown outcome", events: 1, uncertain: true, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDelivered, outcome: "delivered"},
+		{name: "409 otherwise", events: 1, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDead, outcome: "permanent"},
+		{name: "some events refused by name", events: 3, results: []tocsin.Result{{}, {Err: tocsin.Permanent(boom)}, {}}, want: tocsin.DeliveryDelivered, dead: 1, outcome: "delivered"},
+		{name: "all events refused by name", events: 2, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}, {Err: tocsin.Permanent(boom)}}, want: tocsin.DeliveryDead, dead: 2, outcome: "permanent"},
+		{name: "some events to be tried again", events: 4, results: []tocsin.Result{{}, {Err: boom}, {Err: tocsin.Permanent(boom)}, {Err: boom}}, want: tocsin.DeliverySplit, dead: 1, children: []int{2}, outcome: "delivered"},
+		{name: "all events to be tried again", events: 2, results: []tocsin.Result{{Err: boom}, {Err: boom}}, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
+		{name: "retry_for is over, others were delivered", events: 1, first: &long, last: &later, err: boom, want: tocsin.DeliveryDead, outcome: "retryable"},
+		{name: "retry_for is over, nothing was delivered", events: 1, first: &long, err: boom, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
+	}
+	backoff := func(failures int, after time.Duration) time.Duration {
+		return max(time.Duration(failures)*time.Second, after)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.state == "" {
+				tt.state = tocsin.StateActive
+			}
+			s := standing{failures: tt.failures, lastDelivery: tt.last}
+			s.webhook.State = tt.state
+			s.webhook.RetryFor = tocsin.Duration(72 * time.Hour)
+			c := tocsin.Claimed{Delivery: tocsin.Delivery{ID: "dlv_1", FirstAttempt: tt.first}, At: day, Uncertain: tt.uncertain, Events: make([]tocsin.Event, tt.events)}
+			v := judge(s, c, tocsin.Attempt{Number: 1}, tocsin.Receipt{Results: tt.results}, tt.err, backoff)
+			o := v.outcome
+			if o.State != tt.want || o.WebhookState != tt.webhook || v.stop != tt.stop || o.Backoff != tt.backoff || len(o.Dead) != tt.dead || o.Attempt.Outcome != tt.outcome {
+				t.Errorf("got state %s webhook %q stop %v backoff %s dead %v outcome %q", o.State, o.WebhookState, v.stop, o.Backoff, o.Dead, o.Attempt.Outcome)
+			}
+			if len(o.Children) != len(tt.children) {
+				t.Fatalf("got %d children, want %d", len(o.Children), len(tt.children))
+			}
+			for i, child := range o.Children {
+				if len(child.Places) != tt.children[i] || child.ID == "" {
+					t.Errorf("child %d is %+v, want %d places", i, child, tt.children[i])
+				}
+			}
+		})
+	}
+}

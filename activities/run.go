@@ -1,0 +1,228 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/time/rate"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// window is how many deliveries are planned ahead at most. Membership is frozen by
+// planning, so the window is small: what arrives later joins later batches.
+const window = 16
+
+// maxOwed bounds the pending rows read for one window.
+const maxOwed = 4000
+
+// heartbeatEvery keeps Deliver well inside its heartbeat timeout of 10 s.
+const heartbeatEvery = 3 * time.Second
+
+// run is one Deliver under way.
+type run struct {
+	a      *Activities
+	store  tocsin.Store
+	lease  tocsin.Lease
+	sender tocsin.Sender
+	limit  *rate.Limiter
+	began  time.Time
+	until  time.Time // when the budget ends
+
+	mu           sync.Mutex
+	state        tocsin.State
+	deliveries   int // accepted in this call
+	events       int
+	failures     int
+	failure      string
+	lastDelivery *time.Time
+}
+
+// stopError ends the deliveries of this call: the webhook must wait.
+type stopError struct {
+	why      string
+	backoff  time.Duration
+	disabled bool
+	paced    bool // by max_per_second: no failure
+}
+
+func (e *stopError) Error() string { return e.why }
+
+func newRun(a *Activities, lease tocsin.Lease) *run {
+	now := time.Now()
+	return &run{
+		a: a, store: a.Store, lease: lease,
+		limit: a.limits.get(lease.Webhook),
+		began: now, until: now.Add(a.budget()),
+		state:    lease.Webhook.State,
+		failures: lease.Failures, lastDelivery: lease.LastDelivery,
+	}
+}
+
+// heartbeat reports progress until the returned function is called. Without it, the
+// server would take the activity for dead during a slow send.
+func (r *run) heartbeat(ctx context.Context) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				r.mu.Lock()
+				p := Progress{Deliveries: r.deliveries, Events: r.events, Doing: r.label()}
+				r.mu.Unlock()
+				activity.RecordHeartbeat(ctx, p)
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
+}
+
+// stopping is done when the call should return soon: it was cancelled or the worker
+// stops. What is being sent is still finished and recorded.
+func (r *run) stopping(ctx context.Context) context.Context {
+	if !activity.IsActivity(ctx) {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := activity.GetWorkerStopChannel(ctx)
+	go func() {
+		defer cancel()
+		select {
+		case <-stop:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx
+}
+
+// deliver does the webhook's work by its frequency.
+func (r *run) deliver(ctx context.Context) (DeliverResult, error) {
+	soon, cancel := context.WithDeadline(r.stopping(ctx), r.until)
+	defer cancel() // also ends the goroutine of stopping
+	if r.lease.Webhook.Frequency == tocsin.Periodic {
+		return r.periodic(ctx, soon)
+	}
+	return r.instant(ctx, soon)
+}
+
+// instant delivers until nothing is owed, lingers, and rests.
+func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
+	hint, unwatch := r.store.Hints(r.lease.Webhook.ID)
+	defer unwatch()
+	idleSince := time.Now()
+	for soon.Err() == nil {
+		worked, err := r.step(ctx, soon, time.Time{})
+		if err != nil {
+			return r.end(ctx, err)
+		}
+		if worked {
+			idleSince = time.Now()
+			continue
+		}
+		if r.lingered(soon, hint, idleSince) {
+			continue
+		}
+		owed, err := r.store.Rest(context.WithoutCancel(ctx), r.lease.Fence)
+		if err != nil {
+			return DeliverResult{}, fmt.Errorf("resting: %w", err)
+		}
+		if !owed {
+			return r.result(NextIdle, 0, "idle"), nil
+		}
+		idleSince = time.Now()
+	}
+	return r.end(ctx, nil)
+}
+
+// lingered waits a moment for the next commit and reports whether to look again.
+func (r *run) lingered(soon context.Context, hint <-chan struct{}, idleSince time.Time) bool {
+	left := r.a.linger() - time.Since(idleSince)
+	if left <= 0 || r.a.busy.Load() > r.a.slots()*3/4 {
+		return false
+	}
+	t := time.NewTimer(left)
+	defer t.Stop()
+	select {
+	case <-hint:
+		return true
+	case <-t.C:
+	case <-soon.Done():
+	}
+	return false
+}
+
+// periodic delivers what was owed when the tick's run began, and waits for the next
+// tick with what came later.
+func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
+	w := r.lease.Webhook
+	running := r.lease.RunCutoff != nil || r.lease.RunNow
+	if !running {
+		// A tick is due when something owed before it is still pending.
+		_, due, err := r.store.Owed(ctx, r.lease.Fence, tickBefore(w.Anchor, r.lease.Now, w.RunEvery.Std()), 1)
+		if err != nil {
+			return DeliverResult{}, fmt.Errorf("looking for what is due: %w", err)
+		}
+		running = len(due) > 0
+	}
+	// Open deliveries are left over from a run that failed: due_at was theirs, and they
+	// do not wait for a tick. Without a run they alone are
+	// worked through, by a cutoff that nothing was owed before.
+	before := time.Unix(1, 0)
+	if running {
+		var err error
+		if before, err = r.store.BeginRun(ctx, r.lease.Fence); err != nil {
+			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
+		}
+	}
+	for {
+		if soon.Err() != nil {
+			return r.end(ctx, nil)
+		}
+		worked, err := r.step(ctx, soon, before)
+		if err != nil {
+			return r.end(ctx, err)
+		}
+		if !worked {
+			break
+		}
+	}
+	return r.endPeriodic(context.WithoutCancel(ctx), running)
+}
+
+// endPeriodic ends the run and waits for the next tick if anything is owed by then.
+func (r *run) endPeriodic(ctx context.Context, running bool) (DeliverResult, error) {
+	f, w := r.lease.Fence, r.lease.Webhook
+	if running {
+		if err := r.store.EndRun(ctx, f); err != nil {
+			return DeliverResult{}, fmt.Errorf("ending the run: %w", err)
+		}
+	}
+	owed, err := r.store.Rest(ctx, f)
+	if err != nil {
+		return DeliverResult{}, fmt.Errorf("resting: %w", err)
+	}
+	if !owed {
+		return r.result(NextIdle, 0, "idle"), nil
+	}
+	// The tick after the moment that was judged by: one that passed since is due, and must
+	// not be skipped. It is then in the past, and the wait is over at once.
+	next := tickAfter(w.Anchor, r.lease.Now, w.RunEvery.Std())
+	wait := next.Sub(r.lease.Now)
+	if running {
+		wait = max(0, wait-time.Since(r.began))
+	}
+	if err := r.store.Park(ctx, f, next); err != nil {
+		return DeliverResult{}, fmt.Errorf("waiting for the next tick: %w", err)
+	}
+	return r.result(NextWait, wait, "next run"), nil
+}

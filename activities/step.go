@@ -1,0 +1,259 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// step plans a window of work owed before a moment (zero: all) and delivers it. It
+// reports whether there was any.
+func (r *run) step(ctx, soon context.Context, before time.Time) (worked bool, err error) {
+	size := r.lease.Webhook.BatchSize
+	limit := min(window*size, maxOwed)
+	open, pending, err := r.store.Owed(ctx, r.lease.Fence, before, max(limit, window))
+	if err != nil {
+		return false, fmt.Errorf("reading what is owed: %w", err)
+	}
+	if room := window - len(open); room > 0 && len(pending) > 0 && !r.failing() {
+		planned := batches(pending, size, room)
+		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
+			return false, fmt.Errorf("planning: %w", err)
+		}
+		open = append(open, asOpen(planned)...)
+	} else if len(open) == 0 && len(pending) > 0 {
+		// A failing webhook plans one delivery, to probe with.
+		planned := batches(pending, size, 1)
+		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
+			return false, fmt.Errorf("planning a probe: %w", err)
+		}
+		open = asOpen(planned)
+	}
+	if len(open) == 0 {
+		return false, nil
+	}
+	if len(open) > window {
+		open = open[:window]
+	}
+	if r.failing() {
+		probe, err := r.sendOne(ctx, pickProbe(open))
+		err = r.after(probe, err)
+		return true, ignoreSplit(err)
+	}
+	return true, ignoreSplit(r.sendAll(ctx, soon, open))
+}
+
+func (r *run) failing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state == tocsin.StateFailing
+}
+
+// asOpen is what Plan made of new deliveries.
+func asOpen(planned []tocsin.NewDelivery) []tocsin.OpenDelivery {
+	out := make([]tocsin.OpenDelivery, len(planned))
+	for i, p := range planned {
+		out[i] = tocsin.OpenDelivery{Delivery: tocsin.Delivery{ID: p.ID, Count: len(p.Events), State: tocsin.DeliveryReady}}
+		for _, e := range p.Events {
+			out[i].DedupKeys = append(out[i].DedupKeys, e.DedupKey)
+		}
+	}
+	return out
+}
+
+// pickProbe chooses what a failing webhook tries. It is the head, unless that has
+// failed often: then the least tried delivery takes a turn, in case the head alone is
+// the trouble. None overtakes an earlier delivery with a dedup key of its own.
+func pickProbe(open []tocsin.OpenDelivery) tocsin.OpenDelivery {
+	best := open[0]
+	if best.Attempts < failingAfter {
+		return best
+	}
+	var before []string
+	for _, d := range open {
+		if d.Attempts < best.Attempts && !slices.ContainsFunc(d.DedupKeys, func(k string) bool { return slices.Contains(before, k) }) {
+			best = d
+		}
+		before = append(before, d.DedupKeys...)
+	}
+	return best
+}
+
+// sendAll sends deliveries in order, up to max_concurrent at once. One never starts
+// while an earlier one with a dedup key of its own is unfinished or has failed. The
+// first failure lets those under way finish and starts no more.
+func (r *run) sendAll(ctx, soon context.Context, open []tocsin.OpenDelivery) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var firstErr error
+	held := map[string]int{} // dedup key → deliveries under way or failed
+	done := sync.NewCond(&mu)
+	under := 0
+	mu.Lock()
+	for _, d := range open {
+		for firstErr == nil && soon.Err() == nil && (under >= max(1, r.lease.Webhook.Concurrency) || anyHeld(held, d.DedupKeys)) {
+			done.Wait()
+		}
+		if firstErr != nil || soon.Err() != nil {
+			break
+		}
+		for _, k := range d.DedupKeys {
+			held[k]++
+		}
+		under++
+		wg.Go(func() {
+			stop, err := r.sendOne(ctx, d)
+			err = r.after(stop, err)
+			mu.Lock()
+			defer mu.Unlock()
+			under--
+			for _, k := range d.DedupKeys {
+				held[k]--
+			}
+			if err != nil && (firstErr == nil || errors.Is(firstErr, errSplit)) {
+				firstErr = err
+			}
+			done.Broadcast()
+		})
+	}
+	mu.Unlock()
+	wg.Wait()
+	return firstErr
+}
+
+func anyHeld(held map[string]int, keys []string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool { return held[k] > 0 })
+}
+
+// errSplit ends a window: the children stand in place of their parent now, before what
+// the window still holds.
+var errSplit = errors.New("split")
+
+func ignoreSplit(err error) error {
+	if errors.Is(err, errSplit) {
+		return nil
+	}
+	return err
+}
+
+// after turns a verdict into what the loop does.
+func (r *run) after(v *verdict, err error) error {
+	switch {
+	case err != nil || v == nil:
+		return err
+	case v.outcome.State == tocsin.DeliverySplit:
+		return errSplit
+	case !v.stop:
+		return nil
+	}
+	return &stopError{why: v.why, backoff: v.outcome.Backoff, disabled: v.outcome.WebhookState == tocsin.StateDisabled}
+}
+
+// sendOne claims, sends and records one delivery. A nil verdict means there was nothing
+// to send any more.
+func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, error) {
+	if err := r.pace(ctx); err != nil {
+		return nil, err
+	}
+	c, err := r.store.Claim(ctx, r.lease.Fence, d.ID)
+	if errors.Is(err, tocsin.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claiming %s: %w", d.ID, err)
+	}
+	// From here the attempt is open: it is finished and recorded even when the call is
+	// cancelled, because what the receiver has taken must not be sent twice. If the
+	// process dies, the delivery stays sending and the next attempt is Uncertain.
+	ctx = context.WithoutCancel(ctx)
+	attempt, receipt, sendErr := r.send(ctx, c)
+	r.mu.Lock()
+	s := standing{webhook: r.lease.Webhook, failures: r.failures, lastDelivery: r.lastDelivery}
+	s.webhook.State = r.state
+	r.mu.Unlock()
+	v := judge(s, c, attempt, receipt, sendErr, r.a.Backoff)
+	if err := r.record(ctx, v.outcome); err != nil {
+		return nil, fmt.Errorf("recording %s: %w", d.ID, err)
+	}
+	r.note(c, v)
+	return &v, nil
+}
+
+// pace keeps max_per_second. A longer wait than the call has time for is left to a timer.
+func (r *run) pace(ctx context.Context) error {
+	if r.limit == nil {
+		return nil
+	}
+	turn := r.limit.Reserve()
+	wait := turn.Delay()
+	if time.Now().Add(wait).Before(r.until) && sleep(ctx, wait) {
+		return nil
+	}
+	turn.Cancel()
+	return &stopError{why: "max_per_second", backoff: wait, paced: true}
+}
+
+// send makes the one try.
+func (r *run) send(ctx context.Context, c tocsin.Claimed) (tocsin.Attempt, tocsin.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.a.sendTimeout())
+	defer cancel()
+	began := time.Now()
+	receipt, err := r.sender.Send(ctx, tocsin.Notification{
+		DeliveryID: c.Delivery.ID, WebhookID: r.lease.Webhook.ID, WebhookName: r.lease.Webhook.Name,
+		Attempt: c.Attempt, At: c.At, Events: c.Events, Refs: c.Refs, Uncertain: c.Uncertain,
+		PublicURL: r.a.PublicURL,
+	})
+	finished := c.At.Add(time.Since(began))
+	a := tocsin.Attempt{Number: c.Attempt, StartedAt: c.At, FinishedAt: &finished, Exchanges: receipt.Exchanges, ErrorClass: classOf(err)}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a, receipt, err
+}
+
+// recordFor is how long a known outcome is kept trying to be recorded while the store
+// is away. Giving up costs a second sending under the same id.
+const recordFor = 20 * time.Second
+
+// record stores an outcome, through a short absence of the store.
+func (r *run) record(ctx context.Context, o tocsin.Outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, recordFor)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause *= 2 {
+		err := r.store.Record(ctx, r.lease.Fence, o)
+		if err == nil || tocsin.CodeOf(err) != tocsin.CodeUnavailable {
+			return err
+		}
+		if !sleep(ctx, min(pause, 2*time.Second)) {
+			return err
+		}
+	}
+}
+
+// note keeps count of what was recorded.
+func (r *run) note(c tocsin.Claimed, v verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := v.outcome
+	if o.WebhookState != "" {
+		r.state = o.WebhookState
+	}
+	took := len(c.Events) - len(o.Dead)
+	for _, child := range o.Children {
+		took -= len(child.Places)
+	}
+	accepted := o.State == tocsin.DeliveryDelivered || o.State == tocsin.DeliverySplit && took > 0
+	switch {
+	case accepted:
+		at := *o.Attempt.FinishedAt
+		r.deliveries, r.events = r.deliveries+1, r.events+took
+		r.failures, r.failure, r.lastDelivery = 0, "", &at
+	case o.Failed:
+		r.failures, r.failure = r.failures+1, v.why
+	}
+}

@@ -1,0 +1,61 @@
+package workflows
+
+import (
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+)
+
+// TaskQueue is where workers take workflows and activities from.
+const TaskQueue = "tocsin"
+
+// Names of signals, updates and the query, for any Temporal client.
+const (
+	SignalNewEvents    = "new-events"    // the doorbell; its content is advisory
+	SignalSubmitEvents = "submit-events" // events inline
+	UpdateConfigure    = "configure"
+	UpdatePause        = "pause"
+	UpdateResume       = "resume"
+	UpdateRunNow       = "run-now"
+	UpdateRedeliver    = "redeliver"
+	QueryStatus        = "status"
+)
+
+// Workflow types, as the Web UI lists them.
+const (
+	TypeWebhook = "Webhook"
+	TypeSweep   = "Sweep"
+)
+
+// SweepID is the id of the sweeper's Schedule.
+const SweepID = "tocsin-sweeper"
+
+const webhookPrefix = "webhook/"
+
+// WebhookWorkflowID is the id of a webhook's workflow.
+func WebhookWorkflowID(webhookID string) string { return webhookPrefix + webhookID }
+
+// WebhookID is the reverse of WebhookWorkflowID; false for another workflow's id.
+func WebhookID(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, webhookPrefix) }
+
+// Search attributes, set when a webhook's state changes; they must be registered before
+// a worker starts (see EnsureSearchAttributes).
+var (
+	AttrWebhook      = temporal.NewSearchAttributeKeyKeyword("TocsinWebhook")
+	AttrChannel      = temporal.NewSearchAttributeKeyKeyword("TocsinChannel")
+	AttrStatus       = temporal.NewSearchAttributeKeyKeyword("TocsinStatus")
+	AttrFailures     = temporal.NewSearchAttributeKeyInt64("TocsinFailures")
+	AttrLastDelivery = temporal.NewSearchAttributeKeyTime("TocsinLastDelivery")
+)
+
+// SearchAttributes lists them with their types.
+func SearchAttributes() map[string]enumspb.IndexedValueType {
+	return map[string]enumspb.IndexedValueType{
+		AttrWebhook.GetName():      enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		AttrChannel.GetName():      enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		AttrStatus.GetName():       enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		AttrFailures.GetName():     enumspb.INDEXED_VALUE_TYPE_INT,
+		AttrLastDelivery.GetName(): enumspb.INDEXED_VALUE_TYPE_DATETIME,
+	}
+}

@@ -1,0 +1,41 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/tocsin-alerts/tocsin/activities"
+)
+
+// Register adds workflows and activities under their names to a worker, or to a test
+// environment.
+func Register(r worker.Registry, a *activities.Activities) {
+	r.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: TypeWebhook})
+	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: TypeSweep})
+	r.RegisterActivityWithOptions(a.Deliver, activity.RegisterOptions{Name: "Deliver"})
+	r.RegisterActivityWithOptions(a.SubmitEvents, activity.RegisterOptions{Name: "SubmitEvents"})
+	r.RegisterActivityWithOptions(a.Do, activity.RegisterOptions{Name: "Do"})
+	r.RegisterActivityWithOptions(a.Sweep, activity.RegisterOptions{Name: "Sweep"})
+}
+
+// NewWorker returns a worker on [TaskQueue] with everything registered.
+func NewWorker(c client.Client, a *activities.Activities) worker.Worker {
+	w := worker.New(c, TaskQueue, worker.Options{
+		// Longer than a Deliver needs to finish what it is sending: it stops claiming when
+		// the worker stops.
+		WorkerStopTimeout:                  40 * time.Second,
+		MaxConcurrentActivityExecutionSize: a.MaxSlots(),
+		WorkflowTaskPollerBehavior:         pollers(),
+		ActivityTaskPollerBehavior:         pollers(),
+	})
+	Register(w, a)
+	return w
+}
+
+func pollers() worker.PollerBehavior {
+	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{InitialNumberOfPollers: 2, MinimumNumberOfPollers: 1, MaximumNumberOfPollers: 16})
+}
