@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// deliveryView is a delivery with all that is known of it.
+type deliveryView struct {
+	tocsin.Delivery
+	Webhook string `json:"webhook,omitempty"` // its name
+	// AttemptLog holds the attempts, oldest first.
+	AttemptLog []tocsin.Attempt `json:"attempt_log"`
+	Events     []eventRef       `json:"events,omitempty"`
+	// Next says in a sentence whether and when it will be tried again.
+	Next string `json:"next"`
+}
+
+// eventRef names an event without repeating it.
+type eventRef struct {
+	Source   string          `json:"source"`
+	ID       string          `json:"id"`
+	Type     string          `json:"type"`
+	Severity tocsin.Severity `json:"severity,omitempty"`
+	Title    string          `json:"title,omitempty"`
+}
+
+func viewDelivery(d tocsin.Delivery, attempts []tocsin.Attempt, events []tocsin.Event, o owner) deliveryView {
+	if attempts == nil {
+		attempts = []tocsin.Attempt{}
+	}
+	view := deliveryView{Delivery: d, Webhook: o.webhook.Name, AttemptLog: attempts, Next: nextOf(d, o)}
+	for _, e := range events {
+		view.Events = append(view.Events, eventRef{e.Source, e.ID, e.Type, e.Severity, e.Title})
+	}
+	return view
+}
+
+// owner is the webhook of a delivery and what it is up to.
+type owner struct {
+	webhook  tocsin.Webhook
+	activity tocsin.Activity
+	now      time.Time
+}
+
+// owner finds a webhook, deleted ones included.
+func (s *server) owner(ctx context.Context, webhookID string) (owner, error) {
+	w, err := s.Store.Webhook(ctx, webhookID)
+	if err != nil && !errors.Is(err, tocsin.ErrNotFound) {
+		return owner{}, fmt.Errorf("reading webhook: %w", err)
+	}
+	activities, err := s.Store.Activities(ctx, webhookID)
+	if err != nil {
+		return owner{}, fmt.Errorf("reading activity: %w", err)
+	}
+	return owner{w, activities[webhookID], time.Now()}, nil
+}
+
+// listDeliveries answers for one webhook where the path names one, else for all or
+// for ?webhook=.
+func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
+	names := []string{"state", "since", "until", "limit", "cursor"}
+	name := r.PathValue("id")
+	if name == "" {
+		names = append(names, "webhook")
+	}
+	q := readQuery(r.URL.RawQuery, names...)
+	want := tocsin.DeliveryQuery{Page: q.page(), State: q.state("state"), Since: q.time("since"), Until: q.time("until")}
+	if err := q.err(); err != nil {
+		return err
+	}
+	if name == "" {
+		name = q.text("webhook")
+	}
+	var err error
+	if want.WebhookID, err = s.webhookID(r.Context(), name); err != nil {
+		return err
+	}
+	deliveries, next, err := s.Store.Deliveries(r.Context(), want)
+	if err != nil {
+		return fmt.Errorf("listing deliveries: %w", err)
+	}
+	return answer(w, http.StatusOK, listed(deliveries, next))
+}
+
+// webhookID finds a webhook's id; that of a deleted one is good enough, since its
+// history stays.
+func (s *server) webhookID(ctx context.Context, idOrName string) (string, error) {
+	if idOrName == "" {
+		return "", nil
+	}
+	w, err := s.Webhooks.Get(ctx, idOrName)
+	if errors.Is(err, tocsin.ErrNotFound) {
+		deleted, derr := s.Store.Webhook(ctx, idOrName)
+		if derr == nil {
+			return deleted.ID, nil
+		}
+	}
+	return w.ID, err
+}
+
+func (s *server) getDelivery(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.delivery(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, view)
+}
+
+func (s *server) delivery(ctx context.Context, id string) (deliveryView, error) {
+	d, attempts, events, err := s.Store.Delivery(ctx, id)
+	if errors.Is(err, tocsin.ErrNotFound) {
+		return deliveryView{}, noDelivery(id)
+	}
+	if err != nil {
+		return deliveryView{}, fmt.Errorf("reading delivery: %w", err)
+	}
+	o, err := s.owner(ctx, d.WebhookID)
+	if err != nil {
+		return deliveryView{}, err
+	}
+	return viewDelivery(d, attempts, events, o), nil
+}
+
+func noDelivery(id string) error {
+	return tocsin.Errorf(tocsin.CodeNotFound, "no delivery has the id %q", id)
+}
+
+// redeliver makes a delivery ready again and then, as every writer of owed work does,
+// rings its webhook.
+func (s *server) redeliver(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	d, err := s.Store.Redeliver(r.Context(), id)
+	if errors.Is(err, tocsin.ErrNotFound) {
+		return noDelivery(id)
+	}
+	if err != nil {
+		return fmt.Errorf("redelivering: %w", err)
+	}
+	s.ring(r.Context(), d.WebhookID)
+	view, err := s.delivery(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, view)
+}
+
+// ringTimeout bounds how long an answer waits for a Temporal that may be away.
+const ringTimeout = 2 * time.Second
+
+// ring wakes a webhook after a commit. The caller's going away, and a failure, change
+// nothing about what was committed: the sweeper makes up for it.
+func (s *server) ring(ctx context.Context, webhookID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ringTimeout)
+	defer cancel()
+	asleep, err := s.Store.Ring(ctx, []string{webhookID})
+	if err == nil && len(asleep) > 0 && s.Conductor != nil {
+		err = s.Conductor.Ring(ctx, asleep...)
+	}
+	if err != nil {
+		s.Logger.Warn("ringing; the sweeper will make up for it", "webhook", webhookID, "error", err)
+	}
+}

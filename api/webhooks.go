@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/webhooks"
+)
+
+// webhookView is a webhook as the API shows it: what is configured, what it is doing,
+// and its ledger.
+type webhookView struct {
+	tocsin.Webhook
+	tocsin.Activity
+	Balance *balanceView `json:"balance,omitempty"`
+	// Generated holds fresh secrets, in the one answer that shows them.
+	Generated map[string]string `json:"generated,omitempty"`
+}
+
+// changedView is a webhook after a PATCH.
+type changedView struct {
+	webhookView
+	Changes []webhooks.Change `json:"changes"`
+}
+
+// view adds what the store knows about a webhook.
+func (s *server) view(ctx context.Context, w tocsin.Webhook) (webhookView, error) {
+	views, err := s.views(ctx, []tocsin.Webhook{w}, w.ID)
+	if err != nil {
+		return webhookView{}, err
+	}
+	return views[0], nil
+}
+
+func (s *server) views(ctx context.Context, all []tocsin.Webhook, ids ...string) ([]webhookView, error) {
+	activities, err := s.Store.Activities(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("reading activity: %w", err)
+	}
+	balances, err := s.Store.Balances(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading ledger: %w", err)
+	}
+	byID := map[string]tocsin.Balance{}
+	for _, b := range balances {
+		byID[b.WebhookID] = b
+	}
+	views := make([]webhookView, len(all))
+	for i, w := range all {
+		b := viewBalance(byID[w.ID])
+		b.WebhookID, b.Webhook = "", ""
+		views[i] = webhookView{Webhook: w, Activity: activities[w.ID], Balance: &b}
+	}
+	return views, nil
+}
+
+func (s *server) listWebhooks(w http.ResponseWriter, r *http.Request) error {
+	if err := readQuery(r.URL.RawQuery).err(); err != nil {
+		return err
+	}
+	all, err := s.Webhooks.List(r.Context())
+	if err != nil {
+		return err
+	}
+	views, err := s.views(r.Context(), all)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listed(views, ""))
+}
+
+func (s *server) getWebhook(w http.ResponseWriter, r *http.Request) error {
+	got, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	view, err := s.view(r.Context(), got)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, view)
+}
+
+// writing reads what POST and PATCH have in common.
+func writing(w http.ResponseWriter, r *http.Request, types ...string) (raw []byte, dryRun bool, err error) {
+	q := readQuery(r.URL.RawQuery, "dry_run")
+	dryRun = q.flag("dry_run")
+	if err := q.err(); err != nil {
+		return nil, false, err
+	}
+	raw, err = document(w, r, types...)
+	return raw, dryRun, err
+}
+
+func (s *server) createWebhook(w http.ResponseWriter, r *http.Request) error {
+	raw, dryRun, err := writing(w, r, "application/json")
+	if err != nil {
+		return err
+	}
+	created, err := s.Webhooks.Create(r.Context(), raw, dryRun)
+	if err != nil {
+		return err
+	}
+	if dryRun {
+		return answer(w, http.StatusOK, webhookView{Webhook: created.Webhook})
+	}
+	// What was just created has no history. Asking the store for it could fail, and
+	// with that the one answer that shows the generated secrets.
+	view := webhookView{Webhook: created.Webhook, Balance: &balanceView{}, Generated: created.Generated}
+	w.Header().Set("Location", "/v1/webhooks/"+url.PathEscape(created.Webhook.ID))
+	return answer(w, http.StatusCreated, view)
+}
+
+func (s *server) changeWebhook(w http.ResponseWriter, r *http.Request) error {
+	raw, dryRun, err := writing(w, r, "application/merge-patch+json", "application/json")
+	if err != nil {
+		return err
+	}
+	changed, err := s.Webhooks.Change(r.Context(), r.PathValue("id"), raw, dryRun)
+	if err != nil {
+		return err
+	}
+	view, err := s.view(r.Context(), changed.Webhook)
+	if err != nil {
+		if len(changed.Generated) == 0 {
+			return err
+		}
+		view = webhookView{Webhook: changed.Webhook} // the secrets are shown this once
+	}
+	view.Generated = changed.Generated
+	return answer(w, http.StatusOK, changedView{view, changed.Changes})
+}
+
+func (s *server) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Webhooks.Delete(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// act is a POST that changes what a webhook is doing and answers with it.
+func (s *server) act(do func(context.Context, string) (tocsin.Webhook, error)) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		after, err := do(r.Context(), r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		view, err := s.view(r.Context(), after)
+		if err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, view)
+	}
+}
+
+// tested is what came of a test: the request was made, whatever the vendor said.
+type tested struct {
+	OK        bool              `json:"ok"`
+	Error     string            `json:"error,omitempty"`
+	Exchanges []tocsin.Exchange `json:"exchanges"`
+	Truncated int               `json:"truncated,omitempty"`
+}
+
+func (s *server) testWebhook(w http.ResponseWriter, r *http.Request) error {
+	receipt, err := s.Webhooks.Test(r.Context(), r.PathValue("id"))
+	if !fromSender(err) {
+		return err
+	}
+	for _, result := range receipt.Results {
+		if err == nil {
+			err = result.Err
+		}
+	}
+	view := tested{OK: err == nil, Exchanges: receipt.Exchanges, Truncated: receipt.Truncated}
+	if err != nil {
+		view.Error = err.Error()
+	}
+	if view.Exchanges == nil {
+		view.Exchanges = []tocsin.Exchange{}
+	}
+	return answer(w, http.StatusOK, view)
+}
+
+// fromSender tells what a vendor said from what kept us from asking.
+func fromSender(err error) bool {
+	var sent *tocsin.SendError
+	var own *tocsin.Error
+	return err == nil || errors.As(err, &sent) || !errors.As(err, &own)
+}
+
+func (s *server) previewWebhook(w http.ResponseWriter, r *http.Request) error {
+	exchanges, err := s.Webhooks.Preview(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listed(exchanges, ""))
+}

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tocsin-alerts/tocsin/api"
+)
+
+// Bounds of a connection. Reading allows 10 MiB over a slow line; writing allows that
+// and a test delivery to a slow receiver.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second
+	writeTimeout      = 120 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+func (a *App) startAPI(p parts) error {
+	handler, err := api.New(api.Config{
+		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Conductor: p.conductor, Catalog: p.catalog,
+		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Registry: a.registry, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("setting up the API: %w", err)
+	}
+	if len(a.cfg.Handlers) > 0 {
+		mux := http.NewServeMux()
+		for pattern, h := range a.cfg.Handlers {
+			mux.Handle(pattern, h)
+		}
+		mux.Handle("/", handler)
+		handler = mux
+	}
+	a.addr, err = a.listen("API", a.cfg.Listen, handler)
+	return err
+}
+
+// startMetrics serves metrics and health at an address of their own, which need not be
+// reachable for those who submit events.
+func (a *App) startMetrics() error {
+	if a.cfg.MetricsListen == "" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "healthy") })
+	mux.HandleFunc("GET /-/ready", a.ready)
+	var err error
+	a.metrics, err = a.listen("metrics", a.cfg.MetricsListen, mux)
+	return err
+}
+
+// ready says whether this process can do its work now: the store answers, and where it
+// is a worker, Temporal gives it tasks.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	if err := a.store.Ping(ctx); err != nil {
+		a.log.Warn("not ready", "error", err)
+		answer(w, http.StatusServiceUnavailable, "the store does not answer")
+		return
+	}
+	if a.cfg.Roles&Work != 0 && !a.working.Load() {
+		answer(w, http.StatusServiceUnavailable, "waiting for Temporal")
+		return
+	}
+	answer(w, http.StatusOK, "ready")
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": text}) // the reader went away
+}
+
+// listen serves handler at address and returns where that is, for ":0".
+func (a *App) listen(what, address string, handler http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("listening for %s: %w", what, err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("serving %s: %w", what, err))
+		}
+	}()
+	a.cleanup(what, server.Shutdown)
+	a.log.Info("listening", "for", what, "address", listener.Addr().String())
+	return listener.Addr().String(), nil
+}
+
+// fail reports the first failure; later ones are most likely its consequences.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+		a.log.Error("failing", "error", err)
+	}
+}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	sdklog "go.temporal.io/sdk/log"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/ingest"
+	"github.com/tocsin-alerts/tocsin/integrations"
+	"github.com/tocsin-alerts/tocsin/webhooks"
+	"github.com/tocsin-alerts/tocsin/workflows"
+)
+
+func (a *App) openStore(ctx context.Context) error {
+	a.store = a.cfg.Store
+	if a.store == nil {
+		store, err := OpenStore(ctx, a.cfg.DatabaseURL, a.log)
+		if err != nil {
+			return err
+		}
+		a.store = store
+		a.cleanup("store", func(context.Context) error { return store.Close() })
+	}
+	if a.cfg.Migrate {
+		if err := a.store.Migrate(ctx); err != nil {
+			return fmt.Errorf("migrating the store: %w", err)
+		}
+	}
+	if err := a.store.Ping(ctx); err != nil {
+		return fmt.Errorf("checking the store (a new or older one needs `tocsin migrate`): %w", err)
+	}
+	return nil
+}
+
+// openTemporal makes a client that connects when it is first needed, so that a Temporal
+// that is away does not keep the API from starting.
+func (a *App) openTemporal() error {
+	a.temporal = a.cfg.Temporal
+	if a.temporal != nil {
+		return nil
+	}
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return tocsin.Errorf(tocsin.CodeInvalid, "reading the TEMPORAL_* settings: %w", err)
+	}
+	options.Logger = sdklog.NewStructuredLogger(a.log)
+	if options.Identity == "" {
+		options.Identity = identity()
+	}
+	if options.Namespace != "" {
+		a.cfg.Namespace = options.Namespace
+	}
+	if a.temporal, err = client.NewLazyClient(options); err != nil {
+		return tocsin.Errorf(tocsin.CodeInvalid, "reading the TEMPORAL_* settings: %w", err)
+	}
+	a.cleanup("Temporal client", func(context.Context) error {
+		a.temporal.Close()
+		return nil
+	})
+	return nil
+}
+
+// identity names this process in Temporal's lists of workers and in histories.
+func identity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("tocsin %d@%s", os.Getpid(), host)
+}
+
+// parts are the objects that both roles use.
+type parts struct {
+	catalog   *catalog.Catalog
+	conductor tocsin.Conductor
+	ingest    *ingest.Ingest
+	webhooks  *webhooks.Service
+	control   controls
+}
+
+func (a *App) assemble() (parts, error) {
+	p := parts{catalog: catalog.Default(), conductor: workflows.NewConductor(a.temporal, a.log)}
+	channels := integrations.Channels(integrations.Options{
+		AllowCIDRs: a.cfg.EgressAllow, Catalog: p.catalog, Logger: a.log, UserAgent: "tocsin/" + a.cfg.Version,
+	})
+	var err error
+	p.ingest, err = ingest.New(ingest.Config{Store: a.store, Conductor: p.conductor, Catalog: p.catalog, Channels: channels, Logger: a.log})
+	if err != nil {
+		return parts{}, fmt.Errorf("setting up ingest: %w", err)
+	}
+	a.cleanup("ingest", func(context.Context) error {
+		p.ingest.Close()
+		return nil
+	})
+	service := webhooks.Config{
+		Store: a.store, Conductor: p.conductor, KeyRing: a.ring, Channels: channels, Catalog: p.catalog,
+		CheckFilter: checkFilter, PublicURL: a.cfg.PublicURL, Logger: a.log, MinRunEvery: a.cfg.MinRunEvery,
+	}
+	if p.webhooks, err = webhooks.New(service); err != nil {
+		return parts{}, fmt.Errorf("setting up webhooks: %w", err)
+	}
+	// A workflow that carries out an update knows of it already.
+	service.Conductor = nil
+	if p.control.Service, err = webhooks.New(service); err != nil {
+		return parts{}, fmt.Errorf("setting up webhooks: %w", err)
+	}
+	return p, nil
+}
+
+func checkFilter(expr string) error {
+	_, err := ingest.CompileFilter(expr)
+	return err
+}
+
+// controls is what updates sent by hand, from Temporal's own tools, come to.
+type controls struct{ *webhooks.Service }
+
+// Configure changes settings by a merge patch.
+func (c controls) Configure(ctx context.Context, idOrName string, patch json.RawMessage) (tocsin.Webhook, error) {
+	changed, err := c.Change(ctx, idOrName, patch, false)
+	return changed.Webhook, err
+}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/tocsin-alerts/tocsin/activities"
+	"github.com/tocsin-alerts/tocsin/ingest"
+	"github.com/tocsin-alerts/tocsin/workflows"
+)
+
+// Waits between tries to reach Temporal.
+const (
+	firstWait = 500 * time.Millisecond
+	maxWait   = 15 * time.Second
+)
+
+// startWorker begins to look for Temporal, and works as soon as it answers.
+func (a *App) startWorker(p parts) error {
+	acts := &activities.Activities{
+		Store: a.store, Conductor: p.conductor, Sender: p.webhooks.Sender, Submit: p.ingest, Decode: ingest.Decode,
+		Control: p.control, Backoff: workflows.Backoff, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
+	}
+	a.background("worker", func(ctx context.Context) {
+		a.insist(ctx, "working for Temporal", func() error { return a.work(ctx, acts) })
+	})
+	return nil
+}
+
+// work runs a worker until ctx ends: nil then. It is new each time, since a worker that
+// ended does not start again.
+func (a *App) work(ctx context.Context, acts *activities.Activities) error {
+	if _, err := a.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("reaching Temporal: %w", err)
+	}
+	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.cfg.Namespace)
+	var denied *serviceerror.PermissionDenied
+	if errors.As(err, &denied) {
+		// Where that is the administrators' to do, they may well have done it.
+		a.log.Warn("going on without knowing the search attributes", "error", err)
+	} else if err != nil {
+		return err
+	}
+	stop := make(chan any)
+	defer context.AfterFunc(ctx, func() { close(stop) })()
+	a.log.Info("working", "namespace", a.cfg.Namespace, "task_queue", workflows.TaskQueue)
+	a.working.Store(true)
+	defer a.working.Store(false)
+	return workflows.NewWorker(a.temporal, acts).Run(stop)
+}
+
+// startSweeper sees to the schedule that rings webhooks nobody looks after.
+func (a *App) startSweeper() {
+	a.background("sweeper's schedule", func(ctx context.Context) {
+		a.insist(ctx, "scheduling the sweeper", func() error {
+			return workflows.EnsureSweeper(ctx, a.temporal, a.cfg.SweepEvery)
+		})
+	})
+}
+
+// insist tries until do returns nil or ctx ends, at growing intervals. The first failure
+// is worth a warning, the same one again is not.
+func (a *App) insist(ctx context.Context, doing string, do func() error) {
+	said := ""
+	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+		began := time.Now()
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			wait, said = firstWait, "" // it had worked for a while
+		}
+		if err.Error() != said {
+			said = err.Error()
+			a.log.Warn(doing+": will try again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}

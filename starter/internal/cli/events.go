@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+)
+
+func (p *program) events() *cobra.Command {
+	return group(&cobra.Command{Use: "events", Aliases: []string{"event"}, Short: "Report events and see where they went"},
+		p.eventsSend(), p.eventsList(), p.eventsWhy())
+}
+
+// listFlags are the flags of every list.
+type listFlags struct {
+	limit        int
+	cursor       string
+	since, until string
+}
+
+func (l *listFlags) bind(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&l.limit, "limit", 100, "how many at most, 1 to 1000")
+	cmd.Flags().StringVar(&l.cursor, "cursor", "", "go on where an earlier list ended")
+	cmd.Flags().StringVar(&l.since, "since", "", "not before this `TIME`: RFC 3339, or how long ago (15m, 6h, 5d)")
+	cmd.Flags().StringVar(&l.until, "until", "", "before this `TIME`")
+}
+
+// query returns the parameters, those of others without the empty ones.
+func (l *listFlags) query(others map[string]string) (url.Values, error) {
+	values := url.Values{"limit": {strconv.Itoa(l.limit)}}
+	for name, text := range map[string]string{"since": l.since, "until": l.until} {
+		at, err := moment(text)
+		if err != nil {
+			return nil, usagef("--%s: %w", name, err)
+		}
+		if at != "" {
+			values.Set(name, at)
+		}
+	}
+	if l.cursor != "" {
+		values.Set("cursor", l.cursor)
+	}
+	for name, value := range others {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	return values, nil
+}
+
+// moment reads a time or how long ago; "" stays "".
+func moment(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	if ago, err := tocsin.ParseDuration(text); err == nil {
+		return time.Now().Add(-ago.Std()).UTC().Format(time.RFC3339), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return "", fmt.Errorf("%q is neither an RFC 3339 time nor a duration; write for example 2026-11-20T09:00:00Z or 6h", text)
+	}
+	return at.UTC().Format(time.RFC3339Nano), nil
+}
+
+// more tells on the last line how to see the next page.
+func more(w io.Writer, next string) error {
+	if next == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "more with --cursor %s\n", clean(next))
+	return err
+}
+
+func (p *program) eventsList() *cobra.Command {
+	var flags listFlags
+	var kind, source, subject, severity, text string
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List events, newest first", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			query, err := flags.query(map[string]string{
+				"type": kind, "source": source, "subject": subject, "min_severity": severity, "q": text,
+			})
+			if err != nil {
+				return err
+			}
+			return show(cmd.Context(), p, http.MethodGet, "/v1/events", query, func(w io.Writer, v page[tocsin.Event]) error {
+				t := newTable(w, "TIME", "SEVERITY", "STATUS", "TYPE", "SOURCE", "ID", "TITLE")
+				for _, e := range v.Items {
+					t.row(when(&e.Time), e.Severity, e.Status, e.Type, e.Source, e.ID, e.Title)
+				}
+				if err := t.flush(); err != nil {
+					return err
+				}
+				return more(w, v.Next)
+			})
+		},
+	}
+	flags.bind(cmd)
+	cmd.Flags().StringVar(&kind, "type", "", "only this alert type")
+	cmd.Flags().StringVar(&source, "source", "", "only from this source")
+	cmd.Flags().StringVar(&subject, "subject", "", "only about this subject")
+	cmd.Flags().StringVar(&severity, "min-severity", "", "only of this severity and above")
+	cmd.Flags().StringVar(&text, "text", "", "only with this text in title or summary")
+	return cmd
+}

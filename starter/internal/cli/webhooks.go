@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/workflows"
+)
+
+func (p *program) webhooks() *cobra.Command {
+	return group(&cobra.Command{Use: "webhooks", Aliases: []string{"webhook"}, Short: "Configure who wants what, where and how often"},
+		p.webhooksApply(),
+		p.webhooksList(),
+		p.webhooksGet(),
+		p.webhooksAct("pause", "Stop sending; events are held", "paused", workflows.UpdatePause),
+		p.webhooksAct("resume", "Send again, what was held first", "resumed", workflows.UpdateResume),
+		p.webhooksAct("run", "Deliver what is owed now, whatever tick or backoff is waited for", "asked to run", workflows.UpdateRunNow),
+		p.webhooksTest(),
+		p.webhooksPreview(),
+		p.webhooksDelete(),
+	)
+}
+
+// webhookView is a webhook as the API shows it.
+type webhookView struct {
+	tocsin.Webhook
+	tocsin.Activity
+	Balance *tocsin.Balance `json:"balance"`
+}
+
+func webhookPath(idOrName string, more string) string {
+	return "/v1/webhooks/" + url.PathEscape(idOrName) + more
+}
+
+// page is one page of a list.
+type page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// all reads every page of a list.
+func all[T any](ctx context.Context, c *apiClient, path string) ([]T, error) {
+	var items []T
+	for query := (url.Values{}); ; {
+		var answer page[T]
+		if err := c.call(ctx, http.MethodGet, path, query, nil, &answer); err != nil {
+			return nil, err
+		}
+		items = append(items, answer.Items...)
+		if answer.Next == "" {
+			return items, nil
+		}
+		query.Set("cursor", answer.Next)
+	}
+}
+
+// allWebhooks returns the webhooks there are, by name.
+func (c *apiClient) allWebhooks(ctx context.Context) (map[string]existing, error) {
+	items, err := all[existing](ctx, c, "/v1/webhooks")
+	byName := make(map[string]existing, len(items))
+	for _, e := range items {
+		byName[e.Name] = e
+	}
+	return byName, err
+}
+
+func (p *program) webhooksList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List webhooks and what they are doing", Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			api, err := p.client()
+			if err != nil {
+				return err
+			}
+			raws, err := all[json.RawMessage](cmd.Context(), api, "/v1/webhooks")
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return printJSON(p.Stdout, page[json.RawMessage]{Items: notNil(raws)})
+			}
+			t := newTable(p.Stdout, "NAME", "CHANNEL", "DELIVERS", "STATE", "OWED", "FAILURES", "LAST DELIVERY", "ID")
+			for _, raw := range raws {
+				var w webhookView
+				if err := json.Unmarshal(raw, &w); err != nil {
+					return fmt.Errorf("reading webhook: %w", err)
+				}
+				owed := int64(0)
+				if w.Balance != nil {
+					owed = w.Balance.Pending + w.Balance.InFlight
+				}
+				t.row(w.Name, w.Channel, delivers(w.Settings), w.State, owed, w.Failures, when(w.LastDelivery), w.ID)
+			}
+			return t.flush()
+		},
+	}
+}
+
+func notNil[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// delivers says how often, in words.
+func delivers(s tocsin.Settings) string {
+	if s.Frequency == tocsin.Instant {
+		return "at once"
+	}
+	return "every " + s.RunEvery.String()
+}
+
+// show calls the API and prints the answer: as it came for -o json, else by text.
+func show[T any](ctx context.Context, p *program, method, path string, query url.Values, text func(io.Writer, T) error) error {
+	_, err := fetch(ctx, p, method, path, query, text)
+	return err
+}
+
+// fetch is show for those who also judge the answer.
+func fetch[T any](ctx context.Context, p *program, method, path string, query url.Values, text func(io.Writer, T) error) (value T, err error) {
+	api, err := p.client()
+	if err != nil {
+		return value, err
+	}
+	var raw json.RawMessage
+	if err := api.call(ctx, method, path, query, nil, &raw); err != nil {
+		return value, err
+	}
+	if raw != nil { // nil: 204
+		if err := json.Unmarshal(raw, &value); err != nil {
+			return value, fmt.Errorf("reading the answer of %s: %w; is TOCSIN_API_URL right?", api.base, err)
+		}
+	}
+	if p.output == "json" && raw != nil {
+		return value, printJSON(p.Stdout, raw)
+	}
+	return value, text(p.Stdout, value)
+}
+
+func (p *program) webhooksGet() *cobra.Command {
+	return &cobra.Command{
+		Use: "get NAME|ID", Short: "Show one webhook: settings, state, ledger", Args: exactly("NAME or ID"),
+		Long: "Show one webhook: settings, state, ledger. Secrets show as " + tocsin.Redacted + "." +
+			temporalHelp(fmt.Sprintf("temporal workflow query --workflow-id %s --type %s", workflows.WebhookWorkflowID("ID"), workflows.QueryStatus)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd.Context(), p, http.MethodGet, webhookPath(args[0], ""), nil, printWebhook)
+		},
+	}
+}
+
+func printWebhook(w io.Writer, v webhookView) error {
+	t := newTable(w)
+	t.row("name", v.Name)
+	t.row("id", v.ID)
+	t.row("channel", v.Channel)
+	t.row("state", v.State)
+	if v.StateReason != "" {
+		t.row("reason", v.StateReason)
+	}
+	t.row("since", when(&v.StateSince))
+	t.row("version", v.Version)
+	t.row("delivers", delivers(v.Settings))
+	t.row("events", orAll(v.Events))
+	t.row("collections", orAll(v.Collections))
+	t.row("min severity", v.MinSeverity)
+	t.row("filter", v.Filter)
+	t.row("batch size", v.BatchSize)
+	t.row("fallback", v.Fallback)
+	t.row("config", string(v.Config))
+	t.row("failures in a row", v.Failures)
+	t.row("last error", v.LastError)
+	t.row("last delivery", when(v.LastDelivery))
+	t.row("due at", when(v.DueAt))
+	t.row("next run", when(v.NextRun))
+	if b := v.Balance; b != nil {
+		t.row("ledger", balanceLine(*b))
+	}
+	return t.flush()
+}
+
+// orAll shows a list that means everything when it is empty.
+func orAll[T any](items []T) string {
+	if len(items) == 0 {
+		return "all"
+	}
+	return compact(items)
+}
+
+func (p *program) webhooksAct(verb, short, outcome, update string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " NAME|ID", Short: short, Args: exactly("NAME or ID"),
+		Long: short + "." + updateHelp(update, "{}"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd.Context(), p, http.MethodPost, webhookPath(args[0], "/"+verb), nil, func(w io.Writer, v webhookView) error {
+				_, err := fmt.Fprintf(w, "%s %s: it is %s\n", outcome, clean(v.Name), v.State)
+				return err
+			})
+		},
+	}
+}
+
+func (p *program) webhooksDelete() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "delete NAME|ID", Aliases: []string{"rm"}, Short: "Delete a webhook; what it owes is suppressed", Args: exactly("NAME or ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes {
+				if err := p.confirm("deleting " + args[0]); err != nil {
+					return err
+				}
+			}
+			return show(cmd.Context(), p, http.MethodDelete, webhookPath(args[0], ""), nil, func(w io.Writer, _ any) error {
+				if p.output == "json" {
+					return printJSON(w, map[string]string{"deleted": args[0]})
+				}
+				_, err := fmt.Fprintf(w, "deleted %s\n", clean(args[0]))
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// temporalHelp is the end of a help text: the same without Tocsin's API.
+func temporalHelp(command string) string {
+	return "\n\nThe same by Temporal's own tool (ID is the webhook's id):\n  " + command
+}
+
+func updateHelp(update, input string) string {
+	return temporalHelp(fmt.Sprintf("temporal workflow update execute --workflow-id %s --name %s --input '%s'", workflows.WebhookWorkflowID("ID"), update, input))
+}

@@ -1,0 +1,8 @@
+// Package webhooks is the configuration service: it decodes what users write,
+// fills in defaults, says everything that is wrong at once, seals secrets, and keeps
+// the order "store first, workflow second" for every change.
+//
+// The store is the truth about configuration and state. A change is committed there
+// and answered even while Temporal is away; telling the workflow is best effort, since
+// the sweeper makes up for what was missed.
+package webhooks
