@@ -1,0 +1,115 @@
+package dev
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Config says where tocsin-dev keeps its data and listens.
+type Config struct {
+	// DataDir is made when missing; "" is tocsin-data in the working directory.
+	DataDir string
+	// APIAddr is where the API and the inbox listen, on loopback; "" is 127.0.0.1:8080.
+	APIAddr string
+	// TemporalAddr and UIAddr are Temporal's own and its Web UI's; "" is 127.0.0.1:7233
+	// and 127.0.0.1:8233. Port 0 chooses a free one, here and for APIAddr.
+	TemporalAddr, UIAddr string
+	// Demo creates a webhook of each kind that delivers to the inbox, and sends an event
+	// of every alert type.
+	Demo bool
+	// Version is the program's own; "" is found out.
+	Version string
+	// Out gets the addresses, Err warnings and errors; nil is standard output and error.
+	Out, Err io.Writer
+	// LogLevel is the least that is logged to Err: debug, info, warn or error; "" is warn.
+	// The log file has everything from info on.
+	LogLevel string
+}
+
+// ParseFlags reads the command line, then TOCSIN_DATA_DIR and TOCSIN_LOG_LEVEL. It opens
+// nothing. flag.ErrHelp when help was asked for.
+func ParseFlags(args []string, getenv func(string) string) (Config, error) {
+	var cfg Config
+	flags := flag.NewFlagSet("tocsin-dev", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "tocsin-dev runs all of Tocsin in one process on SQLite, for development.")
+		fmt.Fprintln(flags.Output(), "\nusage: tocsin-dev [flags]")
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&cfg.DataDir, "data-dir", "", "`folder` for all state (TOCSIN_DATA_DIR; default tocsin-data)")
+	flags.StringVar(&cfg.APIAddr, "api-addr", "", "loopback `address` of the HTTP API and the inbox (default "+defaultAPI+")")
+	flags.StringVar(&cfg.TemporalAddr, "temporal-addr", "", "`address` of the Temporal server (default "+defaultTemporal+")")
+	flags.StringVar(&cfg.UIAddr, "ui-addr", "", "`address` of the Temporal Web UI (default "+defaultUI+")")
+	flags.BoolVar(&cfg.Demo, "demo", false, "create a webhook of each kind, and send an event of every alert type to the inbox")
+	flags.StringVar(&cfg.LogLevel, "log-level", "", "debug, info, warn or error on standard error (TOCSIN_LOG_LEVEL; default warn)")
+	if err := flags.Parse(args); err != nil {
+		return cfg, err
+	}
+	if flags.NArg() > 0 {
+		return cfg, fmt.Errorf("tocsin-dev takes no arguments, only flags: %q", flags.Arg(0))
+	}
+	setDefault(&cfg.DataDir, getenv("TOCSIN_DATA_DIR"))
+	setDefault(&cfg.LogLevel, getenv("TOCSIN_LOG_LEVEL"))
+	if err := cfg.complete(); err != nil {
+		return cfg, err
+	}
+	return cfg, nil
+}
+
+const (
+	defaultAPI      = "127.0.0.1:8080"
+	defaultTemporal = "127.0.0.1:7233"
+	defaultUI       = "127.0.0.1:8233"
+)
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// complete fills in the defaults and checks what can be checked without opening.
+func (c *Config) complete() error {
+	setDefault(&c.DataDir, "tocsin-data")
+	setDefault(&c.APIAddr, defaultAPI)
+	setDefault(&c.TemporalAddr, defaultTemporal)
+	setDefault(&c.UIAddr, defaultUI)
+	setDefault(&c.LogLevel, "warn")
+	if c.Out == nil {
+		c.Out = os.Stdout
+	}
+	if c.Err == nil {
+		c.Err = os.Stderr
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return fmt.Errorf("finding data directory: %w", err)
+	}
+	c.DataDir = dir
+	if strings.ContainsAny(dir, "?#%") {
+		return fmt.Errorf("-data-dir: %q holds one of ? # %%, which SQLite would misread; choose another folder", dir)
+	}
+	return checkLoopback(c.APIAddr)
+}
+
+// checkLoopback refuses addresses that other machines reach: the API asks for no key.
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("-api-addr: %q: want host:port", addr)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return errors.New("-api-addr: " + addr + " is not on loopback, and tocsin-dev's API asks for no key: anybody on the network could use it; " +
+			"write 127.0.0.1:port, or run `tocsin serve`, which has keys")
+	}
+	return nil
+}

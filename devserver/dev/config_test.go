@@ -1,0 +1,43 @@
+package dev_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tocsin-alerts/tocsin/devserver/dev"
+)
+
+func none(string) string { return "" }
+
+func TestParseFlags(t *testing.T) {
+	cfg, err := dev.ParseFlags([]string{"--demo", "--api-addr", "localhost:9000"}, func(name string) string {
+		return map[string]string{"TOCSIN_DATA_DIR": "/tmp/elsewhere"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cfg.Demo || cfg.APIAddr != "localhost:9000" || cfg.DataDir != "/tmp/elsewhere" || cfg.TemporalAddr != "127.0.0.1:7233" || cfg.UIAddr != "127.0.0.1:8233" {
+		t.Errorf("got %+v", cfg)
+	}
+}
+
+func TestParseFlagsRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"any address":   {[]string{"--api-addr", "0.0.0.0:8080"}, "not on loopback"},
+		"no host":       {[]string{"--api-addr", ":8080"}, "not on loopback"},
+		"public":        {[]string{"--api-addr", "192.0.2.7:8080"}, "not on loopback"},
+		"a name":        {[]string{"--api-addr", "example.com:8080"}, "not on loopback"},
+		"no port":       {[]string{"--api-addr", "127.0.0.1"}, "want host:port"},
+		"an argument":   {[]string{"serve"}, `no arguments, only flags: "serve"`},
+		"a broken path": {[]string{"--data-dir", "/tmp/what?"}, "misread"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := dev.ParseFlags(test.args, none); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}

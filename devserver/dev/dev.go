@@ -1,0 +1,243 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/app"
+	"github.com/tocsin-alerts/tocsin/devserver/demo"
+	"github.com/tocsin-alerts/tocsin/devserver/inbox"
+	"github.com/tocsin-alerts/tocsin/devserver/temporalserver"
+	"github.com/tocsin-alerts/tocsin/store/sqlite"
+	"github.com/tocsin-alerts/tocsin/workflows"
+)
+
+// stopTimeout bounds a clean stop. What is under way then is taken up at the next start.
+const stopTimeout = 20 * time.Second
+
+// hosts are the names of loopback, which requests must ask for.
+var hosts = []string{"localhost", "127.0.0.1", "[::1]", "::1"}
+
+// Dev is the whole system in one process. Start it once.
+type Dev struct {
+	cfg Config
+
+	dir      *dataDir
+	ring     tocsin.Secret
+	log      *slog.Logger // warnings to Err, all to the file
+	fileLog  *slog.Logger // what the embedded server and the SDK say
+	temporal *temporalserver.Server
+	client   client.Client
+	store    tocsin.Store
+	inbox    *inbox.Inbox
+	app      *app.App
+	cleanups []func(context.Context) error // run last in, first out
+}
+
+// New checks the configuration and opens nothing.
+func New(cfg Config) (*Dev, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	return &Dev{cfg: cfg}, nil
+}
+
+// Start locks the data directory, starts Temporal, and then the app. ctx bounds the
+// start. After an error everything is closed again.
+func (d *Dev) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, step := range []func(context.Context) error{d.openDir, d.startTemporal, d.openStore, d.startApp} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop undoes Start in reverse. ctx bounds the part that waits for deliveries.
+func (d *Dev) Stop(ctx context.Context) error {
+	var errs []error
+	for len(d.cleanups) > 0 {
+		last := d.cleanups[len(d.cleanups)-1]
+		d.cleanups = d.cleanups[:len(d.cleanups)-1]
+		errs = append(errs, last(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dev) cleanup(do func(context.Context) error) { d.cleanups = append(d.cleanups, do) }
+
+func (d *Dev) openDir(context.Context) (err error) {
+	if d.dir, err = openDataDir(d.cfg.DataDir); err != nil {
+		return err
+	}
+	d.cleanup(func(context.Context) error { return d.dir.close() })
+	// Before Temporal takes its time to start, and before its own port is complained of.
+	if d.cfg.APIAddr, err = freeAddr(d.cfg.APIAddr); err != nil {
+		return err
+	}
+	file, err := d.dir.logFile()
+	if err != nil {
+		return err
+	}
+	d.cleanup(func(context.Context) error { return file.Close() })
+	if err := d.openLog(file); err != nil {
+		return err
+	}
+	d.ring, err = d.dir.keyRing()
+	return err
+}
+
+func (d *Dev) openLog(file io.Writer) error {
+	shown, err := app.NewLogger(d.cfg.Err, d.cfg.LogLevel, "")
+	if err != nil {
+		return err
+	}
+	whole := slog.NewTextHandler(file, nil)
+	d.fileLog = slog.New(whole)
+	d.log = slog.New(slog.NewMultiHandler(shown.Handler(), whole))
+	return nil
+}
+
+// freeAddr returns addr with its port chosen, or an error when it is in use.
+func freeAddr(addr string) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "", fmt.Errorf("-api-addr: %s is in use by another program; stop that one, or choose another address", addr)
+	}
+	if err != nil {
+		return "", fmt.Errorf("-api-addr: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// searchAttributes are those of the workflows, and TocsinPending, whose column is taken
+// from the start since adding one later costs every list a lookup.
+func searchAttributes() map[string]enumspb.IndexedValueType {
+	all := maps.Clone(workflows.SearchAttributes())
+	all["TocsinPending"] = enumspb.INDEXED_VALUE_TYPE_INT
+	return all
+}
+
+func (d *Dev) startTemporal(ctx context.Context) (err error) {
+	d.temporal, err = temporalserver.Start(temporalserver.Options{
+		DBFile: d.dir.file("temporal.db"), FrontendAddr: d.cfg.TemporalAddr, UIAddr: d.cfg.UIAddr,
+		SearchAttributes: searchAttributes(), Logger: d.fileLog,
+	})
+	if err != nil {
+		return err
+	}
+	d.cleanup(func(context.Context) error { return d.temporal.Stop() })
+	d.client, err = client.DialContext(ctx, client.Options{
+		HostPort: d.temporal.Addr(), Identity: fmt.Sprintf("tocsin-dev %d", os.Getpid()), Logger: sdklog.NewStructuredLogger(d.fileLog),
+	})
+	if err != nil {
+		return fmt.Errorf("reaching temporal: %w", err)
+	}
+	d.cleanup(func(context.Context) error {
+		d.client.Close()
+		return nil
+	})
+	return nil
+}
+
+func (d *Dev) openStore(ctx context.Context) error {
+	store, err := sqlite.Open(ctx, d.dir.file("tocsin.db"), sqlite.Options{})
+	if err != nil {
+		return fmt.Errorf("opening store: %w", err)
+	}
+	d.store = store
+	d.cleanup(func(context.Context) error { return store.Close() })
+	return nil
+}
+
+func (d *Dev) startApp(ctx context.Context) (err error) {
+	d.inbox = inbox.New(inbox.Options{BaseURL: d.URL(), Hosts: hosts})
+	d.app, err = app.New(app.Config{
+		Roles: app.Serve | app.Work, Version: app.Version(d.cfg.Version),
+		Store: d.store, Migrate: true, SecretKey: d.ring, Temporal: d.client,
+		Listen: d.cfg.APIAddr, PublicURL: d.URL(), Open: true, Handlers: d.inbox.Handlers(),
+		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Logger:      d.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.app.Start(ctx); err != nil {
+		return err
+	}
+	d.cleanup(func(ctx context.Context) error {
+		bound, cancel := context.WithTimeout(ctx, stopTimeout)
+		defer cancel()
+		return d.app.Stop(bound)
+	})
+	return nil
+}
+
+// URL is where the API and the inbox are, without a final slash.
+func (d *Dev) URL() string { return "http://" + d.cfg.APIAddr }
+
+// TemporalAddr and UIAddr are where Temporal and its Web UI listen.
+func (d *Dev) TemporalAddr() string { return d.temporal.Addr() }
+
+// UIAddr is where Temporal's Web UI listens.
+func (d *Dev) UIAddr() string { return d.temporal.UIAddr() }
+
+// Inbox is the built-in receiver.
+func (d *Dev) Inbox() *inbox.Inbox { return d.inbox }
+
+// Demo creates the demo's webhooks and sends its events. It may be called again: the
+// webhooks are there once, the events are new ones.
+func (d *Dev) Demo(ctx context.Context) (demo.Report, error) {
+	return demo.Run(ctx, demo.Config{APIURL: d.URL(), InboxURL: d.URL() + "/inbox", Seed: d.ring, Expect: d.inbox.Expect})
+}
+
+// Run starts tocsin-dev, says where everything is, and stops when ctx ends or a part of
+// it fails.
+func Run(ctx context.Context, cfg Config) error {
+	d, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	fmt.Fprintf(d.cfg.Out, "Starting Tocsin with its data in %s …\n", d.cfg.DataDir)
+	if err := d.Start(ctx); err != nil {
+		return err
+	}
+	d.greet(time.Since(began))
+	if cfg.Demo {
+		report, err := d.Demo(ctx)
+		if err != nil {
+			d.log.Error("the demo is not complete", "error", err)
+		}
+		d.greetDemo(report)
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-d.app.Failed():
+	}
+	fmt.Fprintln(d.cfg.Out, "Stopping …")
+	return errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
+}

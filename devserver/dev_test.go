@@ -1,0 +1,170 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/devserver/devtest"
+	"github.com/tocsin-alerts/tocsin/devserver/inbox"
+)
+
+func TestMain(m *testing.M) { devtest.Main(m) }
+
+// kept reads the inbox of a tocsin-dev.
+func kept(d *devtest.DevProcess, name string) (all []inbox.Delivery) {
+	var answer struct{ Deliveries []inbox.Delivery }
+	d.Must(http.MethodGet, "/inbox.json?name="+name, nil, &answer)
+	return answer.Deliveries
+}
+
+// eventIDs are the events that arrived in the inbox under a name.
+func eventIDs(t *testing.T, d *devtest.DevProcess, name string) map[string]bool {
+	t.Helper()
+	ids := map[string]bool{}
+	for _, got := range kept(d, name) {
+		var body struct {
+			Data struct{ Alerts []struct{ ID string } }
+		}
+		if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range body.Data.Alerts {
+			ids[a.ID] = true
+		}
+	}
+	return ids
+}
+
+// The demo delivers an event of every alert type, signed, also when it starts again.
+func TestDemo(t *testing.T) {
+	d := devtest.StartDev(t, devtest.DevOptions{Args: []string{"-demo"}})
+	d.MustPrint("Demo: sent")
+	common := 0 // all but the pipeline's own and threats, which have a payload without ids
+	for _, alert := range catalog.Default().Types() {
+		if alert.Category != "pipeline" && alert.Category != "threat" {
+			common++
+		}
+	}
+	check := func() {
+		t.Helper()
+		devtest.Until(t, "the demo's deliveries", func() error {
+			if n := len(eventIDs(t, d, "demo-instant")); n < common {
+				return fmt.Errorf("%d of %d events arrived", n, common)
+			}
+			if len(kept(d, "slack")) == 0 || len(kept(d, "demo-threats")) == 0 {
+				return fmt.Errorf("nothing for slack or demo-threats yet")
+			}
+			return nil
+		})
+		for _, got := range append(kept(d, "demo-instant"), kept(d, "demo-threats")...) {
+			if got.Signature != inbox.Verified {
+				t.Errorf("delivery %s is %s", got.WebhookID, got.Signature)
+			}
+		}
+		if threat := kept(d, "demo-threats")[0]; !strings.Contains(threat.Body, `"maliciousEvents"`) {
+			t.Errorf("the threat's body is %s", threat.Body)
+		}
+	}
+	check()
+	d.Stop()
+	d.Restart()
+	d.MustPrint("Demo: sent")
+	check()
+	var list struct{ Items []json.RawMessage }
+	d.Must(http.MethodGet, "/v1/webhooks", nil, &list)
+	if len(list.Items) != 4 {
+		t.Errorf("after two starts there are %d webhooks, want 4", len(list.Items))
+	}
+}
+
+// What was acknowledged before kill -9 is delivered after it.
+func TestKill9(t *testing.T) {
+	receiver := devtest.NewReceiver(t)
+	d := devtest.StartDev(t, devtest.DevOptions{})
+	d.MustCreate(map[string]any{"name": "w", "channel": "webhook", "frequency": "instant", "config": map[string]any{"url": receiver.URL("w")}})
+	first := d.MustSend(devtest.Events("custom.test", 300)...)
+	receiver.MustCount(1)
+	receiver.Hold() // the kill comes between sending and recording
+	second := d.MustSend(devtest.Events("custom.test", 300)...)
+	d.Kill9()
+	receiver.Release()
+	d.Restart()
+	receiver.MustGet(append(first, second...)...)
+	receiver.MustKeepIDs()
+	if b := d.MustSettle("w"); b.Delivered != 600 {
+		t.Errorf("the ledger says %+v", b)
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	d := devtest.StartDev(t, devtest.DevOptions{})
+	second := devtest.Start(t, devtest.Dev(t), []string{"-data-dir", d.DataDir, "-api-addr", "127.0.0.1:0"}, nil)
+	if code := second.MustFail(); code != 1 {
+		t.Errorf("the second process ends with %d", code)
+	}
+	if want := fmt.Sprintf("in use by another tocsin-dev (process %d)", d.PID()); !strings.Contains(second.Output(), want) {
+		t.Errorf("it says %q, want %q", second.Output(), want)
+	}
+	third := devtest.Start(t, devtest.Dev(t), []string{"-data-dir", t.TempDir(), "-api-addr", strings.TrimPrefix(d.URL, "http://")}, nil)
+	third.MustFail()
+	if !strings.Contains(third.Output(), "in use by another program") {
+		t.Errorf("with the API's address taken it says %q", third.Output())
+	}
+}
+
+func TestDataDirectoryIsPrivate(t *testing.T) {
+	d := devtest.StartDev(t, devtest.DevOptions{DataDir: filepath.Join(t.TempDir(), "data")})
+	for name, want := range map[string]os.FileMode{".": 0o700, "secret-key": 0o600, "tocsin-dev.log": 0o600} {
+		info, err := os.Stat(filepath.Join(d.DataDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", name, got, want)
+		}
+	}
+	d.Stop()
+	key := filepath.Join(d.DataDir, "secret-key")
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again := devtest.Start(t, devtest.Dev(t), []string{"-data-dir", d.DataDir, "-api-addr", "127.0.0.1:0"}, nil)
+	again.MustFail()
+	if !strings.Contains(again.Output(), "chmod 600") {
+		t.Errorf("with a key that others may read it says %q", again.Output())
+	}
+	// A new key would make the stored secrets unreadable without saying so.
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	lost := devtest.Start(t, devtest.Dev(t), []string{"-data-dir", d.DataDir, "-api-addr", "127.0.0.1:0"}, nil)
+	lost.MustFail()
+	if !strings.Contains(lost.Output(), "secret-key is gone") {
+		t.Errorf("without its key it says %q", lost.Output())
+	}
+}
+
+func TestOtherHostsAreRefused(t *testing.T) {
+	d := devtest.StartDev(t, devtest.DevOptions{})
+	for _, path := range []string{"/v1/webhooks", "/inbox"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "rebound.example"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode < 400 {
+			t.Errorf("%s answers %s to another host's name", path, resp.Status)
+		}
+	}
+}
