@@ -1,0 +1,67 @@
+# Everything that guards this repository is a target here; .ci/run calls only these.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export GOTOOLCHAIN ?= local
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Lint tools run at fixed versions, outside of go.mod.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+# Long enough for the kill tests on two cores.
+TEST_TIMEOUT ?= 25m
+ARGS ?=
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: bin/tocsin bin/tocsin-worker bin/tocsin-dev ## Build tocsin, tocsin-worker and tocsin-dev into bin/
+
+.PHONY: bin/tocsin bin/tocsin-worker bin/tocsin-dev
+bin/tocsin:
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./starter
+bin/tocsin-worker:
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./worker
+# The Temporal server inside has about 2,000 packages: minutes the first time, seconds later.
+bin/tocsin-dev:
+	@cd devserver && CGO_ENABLED=0 go build -v -trimpath -ldflags '$(LDFLAGS)' -o ../$@ . 2>&1 | ../.ci/progress "building tocsin-dev"
+
+.PHONY: dev
+dev: bin/tocsin-dev ## Run everything in one process on 127.0.0.1 (make dev ARGS=--demo for a tour)
+	@exec bin/tocsin-dev $(ARGS)
+
+.PHONY: deps
+deps: ## Install what the tests need when it is missing: PostgreSQL and gcc
+	@.ci/deps
+
+.PHONY: test
+test: deps ## Run all tests of both modules, the main one with -race
+	go test -race -timeout $(TEST_TIMEOUT) ./...
+	cd devserver && go test -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, workflowcheck, tidy go.mod files
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	cd devserver && go vet ./...
+	go run $(STATICCHECK) ./...
+	cd devserver && go run $(STATICCHECK) ./...
+	go run $(WORKFLOWCHECK) ./workflows/...
+	go mod tidy -diff
+	cd devserver && go mod tidy -diff
+
+.PHONY: cover
+cover: deps ## Write coverage of the main module to cover.html
+	go test -coverpkg=./... -coverprofile=cover.out ./...
+	go tool cover -html=cover.out -o cover.html
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin cover.out cover.html
+
+.PHONY: key
+key: ## Print a new key ring for TOCSIN_SECRET_KEY
+	@go run ./starter keys ring
