@@ -13,7 +13,8 @@ type Sender interface {
 	// and unsure. No error, and nothing in the Receipt, shows a secret.
 	Send(ctx context.Context, n Notification) (Receipt, error)
 	// Preview returns the requests that Send would make, secrets redacted, and sends
-	// nothing. A template that does not render is a *SendError with FaultEvent.
+	// nothing. A template that does not render is
+	// a *SendError with FaultWebhook.
 	Preview(ctx context.Context, n Notification) ([]Exchange, error)
 }
 

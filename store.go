@@ -133,10 +133,11 @@ type Leases interface {
 	// Begin takes the webhook over: commits its fence number plus one, and the version
 	// as applied. ErrNotFound when there is no such webhook; deleted ones are returned.
 	Begin(ctx context.Context, webhookID string) (Lease, error)
-	// BeginRun starts a run of a periodic webhook: its cutoff becomes now, is stored and
-	// returned. While a run is in progress it returns that one's cutoff.
+	// BeginRun starts a run: its cutoff becomes now, is stored and returned, and a request
+	// by RunNow is met. While a run is in progress it returns that one's cutoff.
 	BeginRun(ctx context.Context, f Fence) (cutoff time.Time, err error)
-	// EndRun ends the run in progress, if any, and a request by RunNow.
+	// EndRun ends the run in progress, if any. A request by RunNow that came since it began
+	// stays: it asks for what came since.
 	EndRun(ctx context.Context, f Fence) error
 	// Rest goes idle: it commits awake = false and then, in a new statement, looks for
 	// work that is owed. With none it returns false. Otherwise it sets awake again
@@ -209,8 +210,10 @@ type Outcome struct {
 	// Children are new deliveries with the places of their events.
 	Children []Child
 	Refs     map[string]json.RawMessage
-	// Backoff sets the webhook's due_at to now + Backoff, 0 for at once. It is used with
-	// DeliveryReady only, and not when the webhook's version is no longer the fence's.
+	// Backoff sets the webhook's due_at to now + Backoff, 0 for at once, unless it is
+	// later already: a Retry-After is never shortened by another delivery's failure. It is
+	// used with DeliveryReady only, and not when the webhook's version is no longer the
+	// fence's.
 	Backoff time.Duration
 	// Failed adds one to the webhook's failures in a row; DeliveryDelivered and a split
 	// with delivered events set them to 0.
@@ -258,7 +261,8 @@ type Queue interface {
 	Discard(ctx context.Context, f Fence, reason string, limit int) (int, error)
 	// Redeliver makes a dead, delivered or cancelled delivery ready again, with the same
 	// id. One that was delivered moves no bucket of the ledger. Of one with events that
-	// were delivered and others dead only the dead are owed again. ErrNotFound; an
+	// were delivered and others dead only the dead are owed again. retry_for counts anew,
+	// from its next attempt. ErrNotFound; an
 	// *Error with CodeConflict when it is open already, split, or its webhook deleted.
 	// The caller rings the webhook afterwards.
 	Redeliver(ctx context.Context, deliveryID string) (Delivery, error)

@@ -119,6 +119,15 @@ func (r *run) deliver(ctx context.Context) (DeliverResult, error) {
 func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 	hint, unwatch := r.store.Hints(r.lease.Webhook.ID)
 	defer unwatch()
+	if r.lease.RunNow {
+		// RunNow has cleared the backoff; this says that the request is met.
+		if _, err := r.store.BeginRun(ctx, r.lease.Fence); err != nil {
+			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
+		}
+		if err := r.store.EndRun(ctx, r.lease.Fence); err != nil {
+			return DeliverResult{}, fmt.Errorf("ending a run: %w", err)
+		}
+	}
 	idleSince := time.Now()
 	for soon.Err() == nil {
 		worked, err := r.step(ctx, soon, time.Time{})

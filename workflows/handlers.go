@@ -81,6 +81,10 @@ var updates = []struct{ name, description string }{
 	{UpdateRedeliver, `A delivery was made ready again. By hand: {"delivery": "dlv_…"} does so, under the same id.`},
 }
 
+// validate refuses updates by hand that say too little or too much. Decoding JSON is
+// deterministic, whatever the checker thinks of reflection.
+//
+//workflowcheck:ignore
 func validate(name string, c Control) error {
 	if c.Version > 0 {
 		return nil

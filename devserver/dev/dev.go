@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
@@ -133,18 +131,10 @@ func freeAddr(addr string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// searchAttributes are those of the workflows, and TocsinPending, whose column is taken
-// from the start since adding one later costs every list a lookup.
-func searchAttributes() map[string]enumspb.IndexedValueType {
-	all := maps.Clone(workflows.SearchAttributes())
-	all["TocsinPending"] = enumspb.INDEXED_VALUE_TYPE_INT
-	return all
-}
-
 func (d *Dev) startTemporal(ctx context.Context) (err error) {
 	d.temporal, err = temporalserver.Start(temporalserver.Options{
 		DBFile: d.dir.file("temporal.db"), FrontendAddr: d.cfg.TemporalAddr, UIAddr: d.cfg.UIAddr,
-		SearchAttributes: searchAttributes(), Logger: d.fileLog,
+		SearchAttributes: workflows.SearchAttributes(), Logger: d.fileLog,
 	})
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ type Server struct {
 func StartServe(t testing.TB, key string, env ...string) *Server {
 	t.Helper()
 	addr := FreeAddr(t)
-	s := &Server{Process: Start(t, Tocsin(t), []string{"serve", "-listen", addr}, env)}
+	s := &Server{Process: Start(t, Tocsin(t), []string{"serve", "--listen", addr}, env)}
 	s.Client = Client{t: t, URL: "http://" + addr, Key: key}
 	s.MustBeReady("http://" + addr)
 	return s

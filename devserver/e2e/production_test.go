@@ -108,7 +108,7 @@ func TestProductionProcesses(t *testing.T) {
 	checkSignatures(t, receiver, secret)
 	checkThreats(t, receiver)
 	p.tocsin("ledger", "--verify")
-	p.tocsin("events", "why", ids[0], "--source", "/devtest")
+	p.tocsin("events", "why", "/devtest", ids[0])
 }
 
 // sendCatalog sends the example of every alert type that webhooks get by default, and

@@ -323,7 +323,7 @@ func footer(n tocsin.Notification, more int) slack.Block {
 	id, _ := code(n.DeliveryID, 100)
 	text := "Tocsin " + webhook + " " + id
 	if n.PublicURL != "" {
-		text += " <" + escaper.Replace(n.PublicURL) + "|console>"
+		text += " <" + escaper.Replace(n.PublicURL+"/v1/deliveries/"+n.DeliveryID) + "|delivery>"
 	}
 	if more > 0 {
 		text = fmt.Sprintf("*+%d more* · ", more) + text

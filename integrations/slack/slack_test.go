@@ -68,7 +68,7 @@ func TestConformance(t *testing.T) {
 	const before = "🟡 Medium: "
 	integrationtest.Run(t, integrationtest.Spec{
 		New: newChannel, Config: config, Secrets: []string{token, "B0SUITE"}, Accept: yes,
-		Events:   map[string][]tocsin.Event{"summary": repeat(integrationtest.Pick(t, "it-mcp", "it-hostile", "it-traffic-back"), 300)},
+		Events: map[string][]tocsin.Event{"summary": repeat(integrationtest.Pick(t, "it-mcp", "it-hostile", "it-traffic-back"), 300)},
 		Limits: []integrationtest.Limit{
 			{
 				Name: "header", Max: 150 - units(before), Size: units,

@@ -200,15 +200,15 @@ func TestTemplateKeepsLargeNumbers(t *testing.T) {
 	}
 }
 
-func TestTemplateThatDoesNotRenderIsTheEventsFault(t *testing.T) {
+func TestTemplateThatDoesNotRenderIsTheWebhooksFault(t *testing.T) {
 	s := open(t, "https://r.example.com", `,"body_template":"{{(index .Events 0).data.framework}}"`)
 	n := integrationtest.Notify(integrationtest.Pick(t, "it-risk")...)
 	_, sent := s.Send(t.Context(), n)
 	_, shown := s.Preview(t.Context(), n)
 	for _, err := range []error{sent, shown} {
 		var class interface{ ErrorClass() string }
-		if got := tocsin.Classify(err); got.Fault != tocsin.FaultEvent || !asClass(err, &class) || class.ErrorClass() != post.ClassRender {
-			t.Errorf("got %v (%+v), want the event's fault, class render", err, got)
+		if got := tocsin.Classify(err); got.Fault != tocsin.FaultWebhook || !asClass(err, &class) || class.ErrorClass() != post.ClassRender {
+			t.Errorf("got %v (%+v), want the webhook's fault, class render", err, got)
 		}
 	}
 }

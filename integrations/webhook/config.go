@@ -63,7 +63,8 @@ func complete(raw json.RawMessage) (json.RawMessage, []string, error) {
 }
 
 // splitQuery moves the query of the URL, where tokens are often found, to query, whose
-// values are write-only. A parameter that is there already, or twice, stays for
+// values are write-only. A stored URL has none, so one that is there was written just
+// now and goes before what query has. A parameter that is in the URL twice stays for
 // validation to complain about.
 func splitQuery(o settings.Object) {
 	var raw string
@@ -79,8 +80,8 @@ func splitQuery(o settings.Object) {
 	if err != nil {
 		return
 	}
-	for name, v := range values {
-		if _, there := query[name]; there || len(v) != 1 {
+	for _, v := range values {
+		if len(v) != 1 {
 			return
 		}
 	}

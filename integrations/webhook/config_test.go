@@ -23,7 +23,7 @@ func newChannel(t *testing.T) *webhook.Channel {
 
 func TestCompleteFillsIn(t *testing.T) {
 	c := newChannel(t)
-	complete, generated, err := c.Complete(json.RawMessage(`{"url":"http://127.0.0.1/h?b=2&a=1%262","method":"put","query":{"c":"3"}}`))
+	complete, generated, err := c.Complete(json.RawMessage(`{"url":"http://127.0.0.1/h?b=2&a=1%262","method":"put","query":{"b":"old","c":"3"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,27 +57,26 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	c := newChannel(t)
 	const url = `"url":"http://127.0.0.1/h"`
 	for config, want := range map[string]string{ // field, then words
-		`{}`:                                 "config.url|required",
-		`{"url":""}`:                         "config.url|required",
-		`{"url":7}`:                          "config.url|want a string, got a number",
-		`{"url":"ftp://h"}`:                  "config.url|allowed: https, http",
-		`{"url":"http://10.0.0.1"}`:          "config.url|private",
-		`{"url":"http://u:p@h.example"}`:     "config.url|credentials",
-		`{"url":"http://h.example?a=1&a=2"}`: "config.url|given twice",
-		`{"url":"http://h.example?a=1","query":{"a":"2"}}`:                              "config.url|given twice",
-		`{"url":"http://h.example?a=%zz"}`:                                              "config.url|cannot be read",
-		`{` + url + `,"method":"GET"}`:                                                  `config.method|"GET" is not available; allowed: POST, PUT, PATCH`,
-		`{` + url + `,"method":[]}`:                                                     "config.method|want a string, got a list",
-		`{` + url + `,"format":"ocsf"}`:                                                 `config.format|"ocsf" is not available; allowed: tocsin`,
-		`{` + url + `,"headers":[]}`:                                                    "config.headers|want an object of strings, got a list",
-		`{` + url + `,"headers":{"X":1}}`:                                               "config.headers.X|want a string, got a number",
-		`{` + url + `,"headers":{"Host":"h"}}`:                                          "config.headers.Host|set by the client",
-		`{` + url + `,"headers":{"X-A":"a\r\nB: c"}}`:                                   "config.headers.X-A|line break",
-		`{` + url + `,"headers":{"Webhook-Id":"x"}}`:                                    "config.headers.Webhook-Id|signature",
-		`{` + url + `,"headers":{"X-A":"1","x-a":"2"}}`:                                 "config.headers.x-a|given twice",
-		`{` + url + `,"headers":{"X-A":"[redacted]"}}`:                                  "config.headers.X-A|there is none",
-		`{` + url + `,"headers":{"content-type":"json; ;"}}`:                            "config.headers.content-type|media type",
-		`{` + url + `,"query":{"a":{}}}`:                                                "config.query.a|want a string, got an object",
+		`{}`:                                                 "config.url|required",
+		`{"url":""}`:                                         "config.url|required",
+		`{"url":7}`:                                          "config.url|want a string, got a number",
+		`{"url":"ftp://h"}`:                                  "config.url|allowed: https, http",
+		`{"url":"http://10.0.0.1"}`:                          "config.url|private",
+		`{"url":"http://u:p@h.example"}`:                     "config.url|credentials",
+		`{"url":"http://h.example?a=1&a=2"}`:                 "config.url|given twice",
+		`{"url":"http://h.example?a=%zz"}`:                   "config.url|cannot be read",
+		`{` + url + `,"method":"GET"}`:                       `config.method|"GET" is not available; allowed: POST, PUT, PATCH`,
+		`{` + url + `,"method":[]}`:                          "config.method|want a string, got a list",
+		`{` + url + `,"format":"ocsf"}`:                      `config.format|"ocsf" is not available; allowed: tocsin`,
+		`{` + url + `,"headers":[]}`:                         "config.headers|want an object of strings, got a list",
+		`{` + url + `,"headers":{"X":1}}`:                    "config.headers.X|want a string, got a number",
+		`{` + url + `,"headers":{"Host":"h"}}`:               "config.headers.Host|set by the client",
+		`{` + url + `,"headers":{"X-A":"a\r\nB: c"}}`:        "config.headers.X-A|line break",
+		`{` + url + `,"headers":{"Webhook-Id":"x"}}`:         "config.headers.Webhook-Id|signature",
+		`{` + url + `,"headers":{"X-A":"1","x-a":"2"}}`:      "config.headers.x-a|given twice",
+		`{` + url + `,"headers":{"X-A":"[redacted]"}}`:       "config.headers.X-A|there is none",
+		`{` + url + `,"headers":{"content-type":"json; ;"}}`: "config.headers.content-type|media type",
+		`{` + url + `,"query":{"a":{}}}`:                     "config.query.a|want a string, got an object",
 		`{` + url + `,"signing_secret":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}`: "config.signing_secret|want whsec_",
 		`{` + url + `,"signing_secret":"whsec_not base64"}`:                             "config.signing_secret|not standard base64",
 		`{` + url + `,"signing_secret":"whsec_c2hvcnQ="}`:                               "config.signing_secret|5 bytes; want 24 to 64",

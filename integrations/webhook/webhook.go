@@ -127,15 +127,17 @@ func (s *sender) Preview(ctx context.Context, n tocsin.Notification) ([]tocsin.E
 // same on every attempt.
 func (s *sender) request(ctx context.Context, n tocsin.Notification) (post.Request, error) {
 	body, err := s.body(ctx, n)
-	if err == nil && len(body) > maxBody {
-		err = fmt.Errorf("the body has %d bytes; at most %d", len(body), maxBody)
-	}
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return post.Request{}, tocsin.RetryAfter(fmt.Errorf("rendering the body: %w", ctx.Err()), 0)
-	}
-	if err != nil {
-		return post.Request{}, tocsin.Permanent(&post.Error{Class: post.ClassRender,
+	case err != nil:
+		// The template is the webhook's: it holds its events until that is mended.
+		return post.Request{}, tocsin.Refused(&post.Error{Class: post.ClassRender,
 			Message: "rendering the body: " + s.redact.Text(err.Error())})
+	case len(body) > maxBody:
+		// Half of the events may fit.
+		return post.Request{}, tocsin.Permanent(&post.Error{Class: post.ClassRender,
+			Message: fmt.Sprintf("rendering the body: it has %d bytes; at most %d", len(body), maxBody)})
 	}
 	header := s.config.header.Clone()
 	header.Set("Webhook-Id", n.DeliveryID)

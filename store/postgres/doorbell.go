@@ -48,9 +48,12 @@ func (t *tx) fenced(held *bool, f tocsin.Fence) {
 		[]any{f.WebhookID, f.Number}, &number)
 }
 
-// owes is whether webhook w has pending events or open deliveries.
-const owes = `(EXISTS (SELECT FROM pending p WHERE p.webhook_id = w.id)
-	OR EXISTS (SELECT FROM deliveries d WHERE d.webhook_id = w.id AND d.open))`
+// owes is whether webhook w has pending events or open deliveries. Asking for the first
+// in order, and not just whether one EXISTS, keeps the planner on the index: for the
+// latter it may read all of pending, expecting to meet a row soon.
+const owes = `(
+	(SELECT p.seq FROM pending p WHERE p.webhook_id = w.id ORDER BY p.seq, p.generation LIMIT 1) IS NOT NULL
+	OR (SELECT d.number FROM deliveries d WHERE d.webhook_id = w.id AND d.open ORDER BY d.number, d.path LIMIT 1) IS NOT NULL)`
 
 // Rest implements [tocsin.Leases]. Each of its steps is committed before the next
 // begins, so that a Ring either sees awake = false or has its work seen here.

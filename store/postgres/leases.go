@@ -52,7 +52,7 @@ func (db *DB) BeginRun(ctx context.Context, f tocsin.Fence) (time.Time, error) {
 
 // EndRun implements [tocsin.Leases].
 func (db *DB) EndRun(ctx context.Context, f tocsin.Fence) error {
-	return db.lease(ctx, "ending a run", `UPDATE leases SET seen_at = clock_timestamp(), run_cutoff = NULL, run_now = false
+	return db.lease(ctx, "ending a run", `UPDATE leases SET seen_at = clock_timestamp(), run_cutoff = NULL
 		WHERE webhook_id = $1 AND fence = $2 RETURNING fence`, f.WebhookID, f.Number)
 }
 

@@ -142,7 +142,7 @@ func (r *recording) updateLease(t *tx) {
 			failures = CASE WHEN $4 THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
 			last_delivery = CASE WHEN $4 THEN $3 ELSE last_delivery END,
 			last_error = CASE WHEN $6 <> '' THEN $6 ELSE last_error END,
-			due_at = CASE WHEN $7::timestamptz IS NOT NULL THEN $7 WHEN $4 AND due_at <= $3 THEN NULL ELSE due_at END
+			due_at = CASE WHEN $7::timestamptz IS NOT NULL THEN greatest($7, due_at) WHEN $4 AND due_at <= $3 THEN NULL ELSE due_at END
 		WHERE webhook_id = $1`,
 		r.f.WebhookID, r.f.Number, r.now, r.delivered, r.o.Failed, clean(r.o.Attempt.Error), due)
 }

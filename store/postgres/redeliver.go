@@ -92,7 +92,7 @@ UPDATE delivery_events SET reason = '', fate = CASE
 WHERE delivery_id = $1 AND fate IS DISTINCT FROM 'moved' AND (fate IS NOT NULL OR $2)`
 
 const reopenDelivery = `
-UPDATE deliveries d SET state = 'ready', reason = '', finished_at = NULL, due = $2, in_flight = $3, unsure = d.unsure OR $4
+UPDATE deliveries d SET state = 'ready', reason = '', first_attempt_at = NULL, finished_at = NULL, due = $2, in_flight = $3, unsure = d.unsure OR $4
 WHERE d.id = $1 RETURNING ` + deliveryColumns
 
 // reopen makes the delivery ready. Sending again what was delivered is uncertain by

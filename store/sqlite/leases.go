@@ -86,7 +86,7 @@ func (db *DB) BeginRun(ctx context.Context, f tocsin.Fence) (cutoff time.Time, e
 
 // EndRun implements tocsin.Leases.
 func (db *DB) EndRun(ctx context.Context, f tocsin.Fence) error {
-	return db.held(ctx, "ending a run", f, `UPDATE leases SET run_cutoff = NULL, run_now = 0 WHERE webhook_id = ?`, f.WebhookID)
+	return db.held(ctx, "ending a run", f, `UPDATE leases SET run_cutoff = NULL WHERE webhook_id = ?`, f.WebhookID)
 }
 
 // Park implements tocsin.Leases.

@@ -197,11 +197,8 @@ func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 		return err
 	}
 	if o.State == tocsin.DeliveryReady {
-		var due any
-		if o.Backoff > 0 {
-			due = micros(t.now.Add(o.Backoff))
-		}
-		if _, err := t.exec(`UPDATE leases SET due_at = ? WHERE webhook_id = ?`, due, f.WebhookID); err != nil {
+		due := micros(t.now.Add(o.Backoff))
+		if _, err := t.exec(`UPDATE leases SET due_at = max(?, coalesce(due_at, 0)) WHERE webhook_id = ?`, due, f.WebhookID); err != nil {
 			return err
 		}
 	}

@@ -91,7 +91,7 @@ func (db *DB) Redeliver(ctx context.Context, deliveryID string) (tocsin.Delivery
 		if err := t.oweAgain(d); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE deliveries SET state = 'ready', reason = '', finished_at = NULL WHERE n = ?`, d.n); err != nil {
+		if _, err := t.exec(`UPDATE deliveries SET state = 'ready', reason = '', first_attempt = NULL, finished_at = NULL WHERE n = ?`, d.n); err != nil {
 			return err
 		}
 		d, err = one(t, scanDelivery, byID, deliveryID)

@@ -174,7 +174,7 @@ func runNow(k *kit) {
 	k.same("asked since the run began", k.begin(w.ID).RunNow, false)
 	k.ok(k.s.RunNow(k.ctx, w.ID))
 	k.ok(k.s.EndRun(k.ctx, k.begin(w.ID).Fence))
-	k.same("asked after the run", k.begin(w.ID).RunNow, false)
+	k.same("asked since that run began", k.begin(w.ID).RunNow, true)
 	k.is(k.s.RunNow(k.ctx, "wh_unknown"), tocsin.ErrNotFound)
 }
 

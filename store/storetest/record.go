@@ -103,6 +103,9 @@ func recordReady(k *kit) {
 	}
 	k.balance(w, tocsin.Balance{Accepted: 2, InFlight: 2})
 	f = k.begin(w.ID).Fence
+	k.record(f, k.claim(f, d.ID), tocsin.DeliveryReady, func(o *tocsin.Outcome) { o.Backoff = time.Minute })
+	k.same("due after a shorter backoff", *k.activity(w.ID).DueAt, *due)
+	k.ok(k.s.RunNow(k.ctx, w.ID))
 	k.record(f, k.claim(f, d.ID), tocsin.DeliveryReady, nil)
 	if l := k.begin(w.ID); l.DueAt != nil && l.DueAt.After(l.Now) {
 		k.t.Fatalf("due at %v with no backoff, now %v", l.DueAt, l.Now)

@@ -23,6 +23,7 @@ func (k *kit) redeliver(id string) tocsin.Delivery {
 	k.same("state", d.State, tocsin.DeliveryReady)
 	k.same("reason", d.Reason, "")
 	k.same("finished", d.FinishedAt, (*time.Time)(nil))
+	k.same("first attempt", d.FirstAttempt, (*time.Time)(nil))
 	return d
 }
 
