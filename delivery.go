@@ -43,7 +43,7 @@ type Attempt struct {
 	// FinishedAt is nil while the attempt is open, or when its process died.
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 	// Outcome is "delivered", "retryable", "permanent", "refused", "gone",
-	// "throttled", or "unknown" when no outcome was recorded.
+	// "partial", or "unknown" when no outcome was recorded.
 	Outcome string `json:"outcome"`
 	// ErrorClass groups errors: "dns", "connect", "tls", "timeout", "reset",
 	// "status", "egress", "render", "body", "internal"; "" for success.

@@ -91,7 +91,8 @@ type Webhooks interface {
 	// SetState moves the webhook into a state and returns it. To the state it is in
 	// already changes nothing, version included. A deleted webhook is ErrNotFound; its
 	// name is free again. Resuming (to active from paused, failing or disabled) also
-	// clears the count of failures.
+	// clears the count of failures. The time spent paused or disabled does not count for
+	// retry_for: FirstAttempt of open deliveries moves on by it.
 	SetState(ctx context.Context, id string, to State, reason string) (Webhook, error)
 	// Webhook finds one by id, deleted ones included; ErrNotFound.
 	Webhook(ctx context.Context, id string) (Webhook, error)
@@ -146,7 +147,8 @@ type Leases interface {
 	// does not deliver are left awake, so that nobody rings them: false.
 	Rest(ctx context.Context, f Fence) (owed bool, err error)
 	// Park stays awake until the next tick: it stores next (and nothing else), for
-	// Overdue and for people to see.
+	// Overdue and for people to see. With a RunNow that came since, it stores none, so that
+	// a lost wake-up is found by Overdue.
 	Park(ctx context.Context, f Fence, next time.Time) error
 	// RunNow asks for a run at once: it clears backoff and the tick that is waited for.
 	// ErrNotFound for a webhook that is not there or deleted.
@@ -158,6 +160,10 @@ type Leases interface {
 	// says.
 	Overdue(ctx context.Context, grace time.Duration, limit int) (webhookIDs []string, err error)
 }
+
+// MaxOpen is how many open deliveries Owed returns at most. Many more can be open when
+// people redeliver; they are worked through in order.
+const MaxOpen = 64
 
 // PendingEvent is an obligation in no delivery yet.
 type PendingEvent struct {
@@ -212,7 +218,7 @@ type Outcome struct {
 	Refs     map[string]json.RawMessage
 	// Backoff sets the webhook's due_at to now + Backoff, 0 for at once, unless it is
 	// later already: a Retry-After is never shortened by another delivery's failure. It is
-	// used with DeliveryReady only, and not when the webhook's version is no longer the
+	// used with DeliveryReady, with DeliverySplit where it is not 0, and not when the webhook's version is no longer the
 	// fence's.
 	Backoff time.Duration
 	// Failed adds one to the webhook's failures in a row; DeliveryDelivered and a split
@@ -238,7 +244,7 @@ type Queue interface {
 	// Owed returns a window of the webhook's work from one snapshot: its open
 	// deliveries in the order they were created (children in place of their parent),
 	// and its pending events ordered by Seq then Generation, those owed up to before
-	// when that is not zero. At most limit of each.
+	// when that is not zero. At most limit of each, and at most MaxOpen deliveries.
 	Owed(ctx context.Context, f Fence, before time.Time, limit int) ([]OpenDelivery, []PendingEvent, error)
 	// Plan freezes batches: it removes exactly the named rows from pending and makes
 	// them deliveries that are ready. All or nothing: when any row is gone it returns
@@ -246,7 +252,8 @@ type Queue interface {
 	Plan(ctx context.Context, f Fence, batches []NewDelivery) error
 	// Claim opens the next attempt of a delivery that is ready or sending and returns
 	// all that a sender needs. ErrVersion when the webhook was changed since the fence's
-	// version, or its state no longer delivers: nothing may be sent then. ErrNotFound
+	// version, or its state no longer delivers: nothing may be sent then. So no attempt
+	// begins after a pause has answered; one that had begun may still arrive. ErrNotFound
 	// when the delivery is no longer open.
 	Claim(ctx context.Context, f Fence, deliveryID string) (Claimed, error)
 	// Record stores how an attempt ended: outcome, the vendor's references, counters and
@@ -256,9 +263,10 @@ type Queue interface {
 	// nothing but the attempt, and is no error.
 	Record(ctx context.Context, f Fence, o Outcome) error
 	// Discard suppresses up to limit pending events, and open deliveries once no
-	// pending event is left, with a reason ("webhook deleted", "discarded"). It returns
-	// how many obligations it settled; 0 means that nothing is owed any more.
-	Discard(ctx context.Context, f Fence, reason string, limit int) (int, error)
+	// pending event is left, with a reason ("webhook deleted", "discarded"). Pending events
+	// owed after before are left alone, unless that is zero. It returns how many
+	// obligations it settled; 0 means that there is nothing left to discard.
+	Discard(ctx context.Context, f Fence, before time.Time, reason string, limit int) (int, error)
 	// Redeliver makes a dead, delivered or cancelled delivery ready again, with the same
 	// id. One that was delivered moves no bucket of the ledger. Of one with events that
 	// were delivered and others dead only the dead are owed again. retry_for counts anew,

@@ -54,7 +54,8 @@ type Activities struct {
 	Budget time.Duration
 	// SendTimeout bounds one attempt, whatever the channel does; default 30 s.
 	SendTimeout time.Duration
-	// Grace is how long a webhook may be overdue before the sweeper rings it; default 10 s.
+	// Grace is how long a webhook may be overdue before the sweeper rings it; default 30 s,
+	// longer than an attempt, during which nothing is heard of its Deliver.
 	Grace time.Duration
 	// PublicURL goes into notifications, for links.
 	PublicURL string
@@ -75,7 +76,7 @@ func (a *Activities) budget() time.Duration { return orDefault(a.Budget, 50*time
 
 func (a *Activities) sendTimeout() time.Duration { return orDefault(a.SendTimeout, 30*time.Second) }
 
-func (a *Activities) grace() time.Duration { return orDefault(a.Grace, 10*time.Second) }
+func (a *Activities) grace() time.Duration { return orDefault(a.Grace, 30*time.Second) }
 
 func (a *Activities) logger() *slog.Logger {
 	if a.Logger == nil {

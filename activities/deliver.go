@@ -111,7 +111,7 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 // settle suppresses what a deleted webhook still owes.
 func (r *run) settle(ctx context.Context) (DeliverResult, error) {
 	for {
-		n, err := r.store.Discard(ctx, r.lease.Fence, "webhook deleted", 1000)
+		n, err := r.store.Discard(ctx, r.lease.Fence, time.Time{}, "webhook deleted", 1000)
 		if err != nil {
 			return DeliverResult{}, fmt.Errorf("discarding what a deleted webhook owed: %w", err)
 		}
@@ -130,9 +130,12 @@ func (r *run) end(ctx context.Context, err error) (DeliverResult, error) {
 	case errors.Is(err, tocsin.ErrVersion):
 		return r.result(NextAgain, 0, "configuration changed"), nil
 	case errors.As(err, &stop) && stop.disabled:
-		r.state = tocsin.StateDisabled
-		return r.result(NextParked, 0, "disabled"), nil
+		// Whether it counts, or the webhook was changed meanwhile, the next Begin tells.
+		return r.result(NextAgain, 0, "disabled"), nil
 	case errors.As(err, &stop) && stop.paced:
+		if err := r.store.Park(ctx, r.lease.Fence, r.now().Add(stop.backoff)); err != nil {
+			return DeliverResult{}, fmt.Errorf("waiting for max_per_second: %w", err)
+		}
 		return r.result(NextWait, stop.backoff, stop.why), nil
 	case errors.As(err, &stop):
 		// A changed state is returned, so that the workflow can show it in its list.
@@ -157,6 +160,9 @@ func (r *run) result(next Next, wait time.Duration, why string) DeliverResult {
 		Next: next, Wait: wait, Why: why,
 	}
 }
+
+// now is the store's clock as of Begin, carried on by this process's.
+func (r *run) now() time.Time { return r.lease.Now.Add(time.Since(r.began)) }
 
 // label names the webhook in the Web UI.
 func (r *run) label() string { return r.lease.Webhook.Channel + " " + r.lease.Webhook.Name }

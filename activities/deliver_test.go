@@ -247,6 +247,7 @@ func TestGoneDisablesAndHolds(t *testing.T) {
 			return tocsin.Receipt{}, tocsin.Gone(errors.New("status 410"))
 		}
 		submit(t, s, w, "1")
+		deliver(t, a, w)
 		if out := deliver(t, a, w); out.Next != activities.NextParked || out.State != tocsin.StateDisabled {
 			t.Errorf("got %+v, want parked and disabled", out)
 		}

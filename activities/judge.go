@@ -108,14 +108,27 @@ func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Recei
 		o.Attempt, o.State, o.Reason, o.Dead, o.Failed = a, tocsin.DeliveryDead, dead[0], dead, true
 		return verdict{outcome: o, why: dead[0]}
 	case len(again) > 0:
-		v := delivered(s, a, o)
-		v.outcome.State, v.outcome.Reason, v.outcome.Dead = tocsin.DeliverySplit, "accepted in part", dead
-		v.outcome.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
-		return v
+		return inPart(s, c, a, o, dead, again, tocsin.Classify(retry), backoff)
 	}
 	v := delivered(s, a, o)
 	v.outcome.Dead = dead
 	return v
+}
+
+// inPart splits off what is to be tried again, not before its vendor and our backoff
+// allow it.
+func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, dead map[int]string, again []int, fail *tocsin.SendError, backoff func(int, time.Duration) time.Duration) verdict {
+	failures := s.failures + 1
+	if took := len(c.Events) - len(dead) - len(again); took > 0 {
+		o, failures = delivered(s, a, o).outcome, 1
+	} else {
+		o.Failed = true
+	}
+	a.Outcome, a.Error, a.RetryAfter = "partial", fail.Error(), tocsin.Duration(fail.After)
+	o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead
+	o.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
+	o.Backoff = backoff(failures, fail.After)
+	return verdict{outcome: o, stop: true, why: fail.Error()}
 }
 
 // hold keeps the delivery for a later attempt. It is dead only when it was tried for

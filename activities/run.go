@@ -119,8 +119,9 @@ func (r *run) deliver(ctx context.Context) (DeliverResult, error) {
 func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 	hint, unwatch := r.store.Hints(r.lease.Webhook.ID)
 	defer unwatch()
-	if r.lease.RunNow {
-		// RunNow has cleared the backoff; this says that the request is met.
+	if r.lease.RunNow || r.lease.RunCutoff != nil {
+		// RunNow has cleared the backoff; this says that the request is met. A cutoff is
+		// left over from when the webhook was periodic.
 		if _, err := r.store.BeginRun(ctx, r.lease.Fence); err != nil {
 			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
 		}
@@ -193,7 +194,7 @@ func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
 			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
 		}
 	}
-	for {
+	for steps := 0; ; steps++ {
 		if soon.Err() != nil {
 			return r.end(ctx, nil)
 		}
@@ -202,14 +203,13 @@ func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
 			return r.end(ctx, err)
 		}
 		if !worked {
-			break
+			return r.endPeriodic(context.WithoutCancel(ctx), running, steps > 0)
 		}
 	}
-	return r.endPeriodic(context.WithoutCancel(ctx), running)
 }
 
 // endPeriodic ends the run and waits for the next tick if anything is owed by then.
-func (r *run) endPeriodic(ctx context.Context, running bool) (DeliverResult, error) {
+func (r *run) endPeriodic(ctx context.Context, running, worked bool) (DeliverResult, error) {
 	f, w := r.lease.Fence, r.lease.Webhook
 	if running {
 		if err := r.store.EndRun(ctx, f); err != nil {
@@ -223,13 +223,19 @@ func (r *run) endPeriodic(ctx context.Context, running bool) (DeliverResult, err
 	if !owed {
 		return r.result(NextIdle, 0, "idle"), nil
 	}
-	// The tick after the moment that was judged by: one that passed since is due, and must
-	// not be skipped. It is then in the past, and the wait is over at once.
-	next := tickAfter(w.Anchor, r.lease.Now, w.RunEvery.Std())
-	wait := next.Sub(r.lease.Now)
-	if running {
-		wait = max(0, wait-time.Since(r.began))
+	// The tick after the moment that was judged by: the cutoff of the run, or the beginning
+	// of this Deliver. A tick that passed since is due, and must not be skipped; it lies in
+	// the past then, and the wait is over at once.
+	judged := r.lease.Now
+	if r.lease.RunCutoff != nil {
+		judged = *r.lease.RunCutoff
 	}
+	next := tickAfter(w.Anchor, judged, w.RunEvery.Std())
+	wait := next.Sub(r.lease.Now)
+	if worked {
+		wait -= time.Since(r.began)
+	}
+	wait = max(0, wait)
 	if err := r.store.Park(ctx, f, next); err != nil {
 		return DeliverResult{}, fmt.Errorf("waiting for the next tick: %w", err)
 	}

@@ -26,13 +26,14 @@ func (r *run) step(ctx, soon context.Context, before time.Time) (worked bool, er
 			return false, fmt.Errorf("planning: %w", err)
 		}
 		open = append(open, asOpen(planned)...)
-	} else if len(open) == 0 && len(pending) > 0 {
-		// A failing webhook plans one delivery, to probe with.
+	} else if room > 0 && len(pending) > 0 && allTried(open) {
+		// A failing webhook plans one delivery to probe with, and another one when all it
+		// has have failed often: the trouble may be theirs.
 		planned := batches(pending, size, 1)
 		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
 			return false, fmt.Errorf("planning a probe: %w", err)
 		}
-		open = asOpen(planned)
+		open = append(open, asOpen(planned)...)
 	}
 	if len(open) == 0 {
 		return false, nil
@@ -46,6 +47,11 @@ func (r *run) step(ctx, soon context.Context, before time.Time) (worked bool, er
 		return true, ignoreSplit(err)
 	}
 	return true, ignoreSplit(r.sendAll(ctx, soon, open))
+}
+
+// allTried reports whether every delivery has failed often; true when there is none.
+func allTried(open []tocsin.OpenDelivery) bool {
+	return !slices.ContainsFunc(open, func(d tocsin.OpenDelivery) bool { return d.Attempts < failingAfter })
 }
 
 func (r *run) failing() bool {
@@ -146,7 +152,7 @@ func (r *run) after(v *verdict, err error) error {
 	switch {
 	case err != nil || v == nil:
 		return err
-	case v.outcome.State == tocsin.DeliverySplit:
+	case v.outcome.State == tocsin.DeliverySplit && !v.stop:
 		return errSplit
 	case !v.stop:
 		return nil
@@ -160,6 +166,8 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	if err := r.pace(ctx); err != nil {
 		return nil, err
 	}
+	// Not to be cut short: a claim that was committed unseen would look like a sending.
+	ctx = context.WithoutCancel(ctx)
 	c, err := r.store.Claim(ctx, r.lease.Fence, d.ID)
 	if errors.Is(err, tocsin.ErrNotFound) {
 		return nil, nil
@@ -170,7 +178,6 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	// From here the attempt is open: it is finished and recorded even when the call is
 	// cancelled, because what the receiver has taken must not be sent twice. If the
 	// process dies, the delivery stays sending and the next attempt is Uncertain.
-	ctx = context.WithoutCancel(ctx)
 	attempt, receipt, sendErr := r.send(ctx, c)
 	r.mu.Lock()
 	s := standing{webhook: r.lease.Webhook, failures: r.failures, lastDelivery: r.lastDelivery}
@@ -184,14 +191,18 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	return &v, nil
 }
 
-// pace keeps max_per_second. A longer wait than the call has time for is left to a timer.
+// maxPace is the longest wait for max_per_second inside of a Deliver; it is well below
+// the sweeper's grace.
+const maxPace = 5 * time.Second
+
+// pace keeps max_per_second. A longer wait is left to a timer.
 func (r *run) pace(ctx context.Context) error {
 	if r.limit == nil {
 		return nil
 	}
 	turn := r.limit.Reserve()
 	wait := turn.Delay()
-	if time.Now().Add(wait).Before(r.until) && sleep(ctx, wait) {
+	if wait <= maxPace && time.Now().Add(wait).Before(r.until) && sleep(ctx, wait) {
 		return nil
 	}
 	turn.Cancel()

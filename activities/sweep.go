@@ -17,6 +17,10 @@ type SweepResult struct {
 // changed: a process was killed between its commit and its signal. It also folds the
 // ledger's deltas.
 func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
+	// First, so that a webhook that cannot be rung does not keep the ledger from folding.
+	if err := a.Store.Fold(ctx); err != nil {
+		return SweepResult{}, fmt.Errorf("folding the ledger: %w", err)
+	}
 	ids, err := a.Store.Overdue(ctx, a.grace(), maxSwept)
 	if err != nil {
 		return SweepResult{}, fmt.Errorf("looking for overdue webhooks: %w", err)
@@ -26,9 +30,6 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		if err := a.Conductor.Ring(ctx, ids...); err != nil {
 			return SweepResult{}, fmt.Errorf("ringing %d overdue webhooks: %w", len(ids), err)
 		}
-	}
-	if err := a.Store.Fold(ctx); err != nil {
-		return SweepResult{}, fmt.Errorf("folding the ledger: %w", err)
 	}
 	return SweepResult{Rung: len(ids)}, nil
 }

@@ -143,12 +143,34 @@ func (s *server) redeliver(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("redelivering: %w", err)
 	}
 	s.ring(r.Context(), d.WebhookID)
+	s.apply(r.Context(), d.WebhookID)
 	view, err := s.delivery(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, view)
 }
+
+// apply tells a webhook that waits for its tick, and so is awake and is not rung, that a
+// delivery was made ready again.
+func (s *server) apply(ctx context.Context, webhookID string) {
+	if s.Conductor == nil {
+		return
+	}
+	w, err := s.Store.Webhook(ctx, webhookID)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+		defer cancel()
+		err = s.Conductor.Apply(ctx, webhookID, "redeliver", w.Version)
+	}
+	if err != nil {
+		s.Logger.Warn("telling the webhook of a redelivery; the sweeper will make up for it", "webhook", webhookID, "error", err)
+	}
+}
+
+// applyTimeout is longer than what the conductor takes to see that no worker answers,
+// and to ring instead.
+const applyTimeout = 5 * time.Second
 
 // ringTimeout bounds how long an answer waits for a Temporal that may be away.
 const ringTimeout = 2 * time.Second

@@ -106,7 +106,7 @@ func notFound(idOrName string) error {
 }
 
 // tellTimeout bounds how long an answer waits for a Temporal that may be away.
-const tellTimeout = 2 * time.Second
+const tellTimeout = 5 * time.Second
 
 // apply tells the workflow that a committed row changed.
 func (s *Service) apply(ctx context.Context, w tocsin.Webhook, update string) {

@@ -63,8 +63,11 @@ func (s *Service) discardOnce(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("taking the webhook over: %w", err)
 	}
+	if lease.Webhook.State.Delivers() {
+		return nil // somebody else resumed it: what it is owed now is to be delivered
+	}
 	for {
-		settled, err := s.Store.Discard(ctx, lease.Fence, "discarded", discardAtOnce)
+		settled, err := s.Store.Discard(ctx, lease.Fence, lease.Now, "discarded", discardAtOnce)
 		if err != nil {
 			return fmt.Errorf("discarding what was held: %w", err)
 		}

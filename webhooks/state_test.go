@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -95,13 +96,13 @@ type interrupted struct {
 	times int
 }
 
-func (i *interrupted) Discard(ctx context.Context, f tocsin.Fence, reason string, limit int) (int, error) {
+func (i *interrupted) Discard(ctx context.Context, f tocsin.Fence, before time.Time, reason string, limit int) (int, error) {
 	if i.times--; i.times >= 0 {
 		if _, err := i.Begin(ctx, f.WebhookID); err != nil {
 			return 0, err
 		}
 	}
-	return i.Store.Discard(ctx, f, reason, limit)
+	return i.Store.Discard(ctx, f, before, reason, limit)
 }
 
 func TestDiscardingGoesOnAfterADeliverCameBetween(t *testing.T) {

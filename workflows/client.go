@@ -81,6 +81,9 @@ func (c *Conductor) Apply(ctx context.Context, webhookID, update string, version
 		return nil
 	}
 	c.log.Warn("no worker took the update in; ringing", "webhook", webhookID, "update", update, "error", err)
+	// The caller's patience may have ended together with ours.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
 	return c.Ring(ctx, webhookID)
 }
 

@@ -120,6 +120,17 @@ func (d *day) update(name string, change func() error) {
 	d.env.UpdateWorkflowNoRejection(name, "", d.t, workflows.Control{Version: 99})
 }
 
+// state returns a change of state, for at.
+func (d *day) state(update string, to tocsin.State) func() {
+	return func() {
+		d.t.Helper()
+		d.update(update, func() error {
+			_, err := d.store.SetState(context.Background(), d.hook.ID, to, "by a test")
+			return err
+		})
+	}
+}
+
 // run lets the day pass; at its end the webhook is deleted, and the workflow must end.
 func (d *day) run(length time.Duration) {
 	d.t.Helper()
@@ -208,18 +219,35 @@ func TestRunNowLeavesTheTicksAlone(t *testing.T) {
 func TestPausedHoldsAndResumeDrains(t *testing.T) {
 	t.Parallel()
 	d := newDay(t, nil)
-	state := func(update string, to tocsin.State) func() {
-		return func() {
-			d.update(update, func() error {
-				_, err := d.store.SetState(context.Background(), d.hook.ID, to, "by a test")
-				return err
-			})
-		}
-	}
 	d.at(time.Minute, func() { d.submit("a") })
-	d.at(2*time.Minute, state(workflows.UpdatePause, tocsin.StatePaused))
+	d.at(2*time.Minute, d.state(workflows.UpdatePause, tocsin.StatePaused))
 	d.at(30*time.Minute, func() { d.submit("b") })
-	d.at(50*time.Minute, state(workflows.UpdateResume, tocsin.StateActive)) // 09:57
+	d.at(50*time.Minute, d.state(workflows.UpdateResume, tocsin.StateActive)) // 09:57
 	d.run(2 * time.Hour)
 	d.want("09:57 a b")
+}
+
+// A run that fails across a tick: what was owed before that tick goes when the run is
+// done, and does not wait for the one after.
+func TestATickThatPassesDuringARunIsNotSkipped(t *testing.T) {
+	t.Parallel()
+	d := newDay(t, nil)
+	d.diary.fail = 5 // 09:22, :26, :30, :34, :38; 09:42 succeeds
+	d.at(time.Minute, func() { d.submit("a") })
+	d.at(16*time.Minute, func() { d.submit("b") }) // 09:23, due at 09:37
+	d.run(2 * time.Hour)
+	d.want("09:42 a", "09:42 b")
+}
+
+// The same with a pause across a tick, a day apart.
+func TestAPauseAcrossATickSkipsNothing(t *testing.T) {
+	t.Parallel()
+	d := newDay(t, func(s *tocsin.Settings) { s.RunEvery = tocsin.Duration(24 * time.Hour) })
+	d.diary.fail = 1
+	d.at(time.Minute, func() { d.submit("a") })
+	d.at(24*time.Hour+time.Minute, d.state(workflows.UpdatePause, tocsin.StatePaused))
+	d.at(25*time.Hour, func() { d.submit("b") })
+	d.at(49*time.Hour, d.state(workflows.UpdateResume, tocsin.StateActive))
+	d.run(96 * time.Hour)
+	d.want("10:07 a", "10:07 b")
 }

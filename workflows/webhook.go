@@ -68,9 +68,6 @@ func Webhook(ctx workflow.Context, in WebhookInput) error {
 		w.drainDoorbell()
 		w.poked = false
 		out, err := w.deliver(ctx)
-		if temporal.IsCanceledError(err) && ctx.Err() == nil {
-			continue // an update cut a backoff short
-		}
 		if err != nil {
 			return err
 		}
@@ -102,24 +99,26 @@ func (w *webhook) drainDoorbell() {
 	}
 }
 
-// deliver runs Deliver. An update, or a run that is full, asks it to return: one that
-// waits for its next retry is cancelled at once, one that is sending finishes that.
+// deliver runs Deliver. An update, the doorbell, or a run that is full cut it: one that
+// waits for its next retry ends at once, one that is sending finishes that.
 func (w *webhook) deliver(ctx workflow.Context) (out activities.DeliverResult, err error) {
 	actx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, deliverOptions(w.label()+": deliver")))
 	defer cancel()
 	w.waiting = "delivering"
 	f := workflow.ExecuteActivity(actx, acts.Deliver, activities.DeliverInput{WebhookID: w.in.ID})
-	if err := workflow.Await(ctx, func() bool { return f.IsReady() || w.poked || w.full(ctx) }); err != nil && ctx.Err() == nil {
+	if err := workflow.Await(ctx, func() bool { return f.IsReady() || w.poked || w.doorbell.Len() > 0 || w.full(ctx) }); err != nil && ctx.Err() == nil {
 		return out, err
 	}
-	if !f.IsReady() {
+	cut := !f.IsReady()
+	if cut {
 		cancel()
 	}
 	// WaitForCancellation: this returns only when no Deliver is left that could send.
 	err = f.Get(ctx, &out)
-	if temporal.IsCanceledError(err) && ctx.Err() == nil && w.full(ctx) && !w.poked {
-		// Cancelled while it backed off, to make room for a new run, which begins by
-		// delivering.
+	if err != nil && cut && ctx.Err() == nil {
+		// The server does not retry what was to be cancelled, so whatever it ended with ends
+		// here: cancelled in a backoff, failed, or timed out. The next Deliver finds in the
+		// store what there is to do.
 		out = w.last
 		out.Next = activities.NextAgain
 		return out, nil
@@ -149,8 +148,7 @@ func (w *webhook) full(ctx workflow.Context) bool {
 	if limit == 0 {
 		limit = defaultMaxHistory
 	}
-	return info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged() ||
-		info.GetCurrentHistoryLength() > limit || w.signals+w.doorbell.Len()+w.submitted.Len() > maxSignals
+	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > limit || w.signals+w.doorbell.Len()+w.submitted.Len() > maxSignals
 }
 
 // quiet reports that nothing of this run is unfinished.

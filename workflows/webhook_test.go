@@ -163,6 +163,20 @@ func TestUpdateCutsABackoffShort(t *testing.T) {
 	}
 }
 
+// The sweeper, and a deletion, come by the doorbell alone.
+func TestDoorbellCutsABackoffShort(t *testing.T) {
+	t.Parallel()
+	s := &script{steps: []func() (activities.DeliverResult, error){func() (activities.DeliverResult, error) {
+		return activities.DeliverResult{}, temporal.NewApplicationErrorWithOptions("status 503", activities.FailureType, temporal.ApplicationErrorOptions{NextRetryDelay: 24 * time.Hour})
+	}}}
+	run(t, s, workflows.WebhookInput{ID: "wh_1"}, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.SignalNewEvents, nil) }, 10*time.Minute)
+	})
+	if diff := cmp.Diff([]time.Duration{0, 10 * time.Minute}, s.offsets()); diff != "" {
+		t.Errorf("times of Deliver (-want +got):\n%s", diff)
+	}
+}
+
 func TestUpdateByHandWritesTheRows(t *testing.T) {
 	t.Parallel()
 	s := &script{steps: []func() (activities.DeliverResult, error){does(activities.NextIdle, 0)}}

@@ -29,8 +29,11 @@ func NewWorker(c client.Client, a *activities.Activities) worker.Worker {
 		// the worker stops.
 		WorkerStopTimeout:                  40 * time.Second,
 		MaxConcurrentActivityExecutionSize: a.MaxSlots(),
-		WorkflowTaskPollerBehavior:         pollers(),
-		ActivityTaskPollerBehavior:         pollers(),
+		// By default a heartbeat is held back for 80 % of the timeout, which leaves 2 s; and
+		// cancellation is noticed by heartbeats alone.
+		MaxHeartbeatThrottleInterval: 3 * time.Second,
+		WorkflowTaskPollerBehavior:   pollers(),
+		ActivityTaskPollerBehavior:   pollers(),
 	})
 	Register(w, a)
 	return w

@@ -24,6 +24,9 @@ import (
 //	go test ./e2e -run 'Flood|Story' -record ../../workflows/testdata/v1
 var record = flag.String("record", "", "`folder` to write the histories of workflows to")
 
+// errNotYet is what a condition says that is still waited for.
+var errNotYet = errors.New("not yet")
+
 // saveHistory writes the history of one run, if asked to.
 func saveHistory(t *testing.T, c client.Client, workflowID, runID, name string) {
 	t.Helper()
@@ -104,7 +107,7 @@ func TestStoryOfAWebhook(t *testing.T) {
 		if s.Accepted == 1 && len(s.Rejected) == 1 && s.Rejected[0].Field == "type" {
 			return nil
 		}
-		return errors.New("it is not")
+		return errNotYet
 	})
 
 	d.MustSettle("story")

@@ -76,7 +76,7 @@ func (db *DB) fallAsleep(ctx context.Context, f tocsin.Fence) (asleep bool, err 
 	err = db.transact(ctx, "going idle", func(t *tx) error {
 		t.fenced(&held, f)
 		var id string
-		t.one(&asleep, `UPDATE leases l SET awake = false FROM webhooks w
+		t.one(&asleep, `UPDATE leases l SET awake = false, next_run_at = NULL FROM webhooks w
 			WHERE w.id = l.webhook_id AND w.state IN ('active', 'failing') AND l.webhook_id = $1 AND l.fence = $2 RETURNING l.webhook_id`,
 			[]any{f.WebhookID, f.Number}, &id)
 		return nil

@@ -58,7 +58,7 @@ func (db *DB) EndRun(ctx context.Context, f tocsin.Fence) error {
 
 // Park implements [tocsin.Leases].
 func (db *DB) Park(ctx context.Context, f tocsin.Fence, next time.Time) error {
-	return db.lease(ctx, "waiting for the next tick", `UPDATE leases SET seen_at = clock_timestamp(), next_run_at = $3
+	return db.lease(ctx, "waiting for the next tick", `UPDATE leases SET seen_at = clock_timestamp(), next_run_at = CASE WHEN run_now THEN NULL ELSE $3::timestamptz END
 		WHERE webhook_id = $1 AND fence = $2 RETURNING fence`, f.WebhookID, f.Number, next)
 }
 

@@ -18,7 +18,7 @@ const owed = `
 (SELECT true AS open, d.number AS first, d.path AS second, 0::bigint AS generation, ` + deliveryColumns + `,
 	(SELECT array_agg(e.dedup_key ORDER BY e.place) FROM delivery_events e
 		WHERE e.delivery_id = d.id AND (e.fate IS NULL OR e.fate = 'again')) AS keys, '' AS batch_key, 0 AS bytes
-FROM deliveries d WHERE d.webhook_id = $1 AND d.open ORDER BY d.number, d.path LIMIT $3)
+FROM deliveries d WHERE d.webhook_id = $1 AND d.open ORDER BY d.number, d.path LIMIT $4)
 UNION ALL
 (SELECT false, p.seq, '', p.generation, '', '', '', '', '', 0, 0, p.owed_at, NULL, NULL, ARRAY[p.dedup_key], p.batch_key, p.bytes
 FROM pending p WHERE p.webhook_id = $1 AND ($2::timestamptz IS NULL OR p.owed_at <= $2) ORDER BY p.seq, p.generation LIMIT $3)
@@ -34,7 +34,7 @@ func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit 
 	err = db.transact(ctx, "reading what is owed", func(t *tx) error {
 		t.fenced(&held, f)
 		t.queue(`SELECT ` + lazily) // a sign of life is all that is written
-		t.queue(owed, f.WebhookID, upTo, limit).Query(func(rows pgx.Rows) (err error) {
+		t.queue(owed, f.WebhookID, upTo, limit, min(limit, tocsin.MaxOpen)).Query(func(rows pgx.Rows) (err error) {
 			open, pending, err = scanOwed(rows)
 			return err
 		})
@@ -142,7 +142,8 @@ func affected(q *pgx.QueuedQuery, n *int64) {
 
 const discardPending = `
 WITH gone AS (
-	DELETE FROM pending p USING (SELECT seq, generation FROM pending WHERE webhook_id = $1 ORDER BY seq, generation LIMIT $2) AS n
+	DELETE FROM pending p USING (SELECT seq, generation FROM pending
+		WHERE webhook_id = $1 AND ($4::timestamptz IS NULL OR owed_at <= $4) ORDER BY seq, generation LIMIT $2) AS n
 	WHERE p.webhook_id = $1 AND p.seq = n.seq AND p.generation = n.generation
 	RETURNING p.seq, p.generation
 )
@@ -159,13 +160,17 @@ WITH cancelled AS (
 SELECT coalesce(sum(due), 0)::bigint, coalesce(sum(in_flight), 0)::bigint FROM cancelled`
 
 // Discard implements [tocsin.Queue].
-func (db *DB) Discard(ctx context.Context, f tocsin.Fence, reason string, limit int) (int, error) {
+func (db *DB) Discard(ctx context.Context, f tocsin.Fence, before time.Time, reason string, limit int) (int, error) {
 	var settled int64
+	var upTo *time.Time
+	if !before.IsZero() {
+		upTo = &before
+	}
 	err := db.transact(ctx, "discarding what is owed", func(t *tx) error {
 		var held bool
 		settled = 0
 		t.fenced(&held, f)
-		affected(t.queue(discardPending, f.WebhookID, limit, reason), &settled)
+		affected(t.queue(discardPending, f.WebhookID, limit, reason, upTo), &settled)
 		if err := t.flush(ctx); err != nil {
 			return err
 		}

@@ -133,7 +133,7 @@ func (db *DB) keepRefs(t *tx, webhookID string, refs map[string]json.RawMessage,
 func (r *recording) updateLease(t *tx) {
 	current := r.version == r.f.Version
 	var due *time.Time
-	if current && r.o.State == tocsin.DeliveryReady {
+	if current && (r.o.State == tocsin.DeliveryReady || r.o.State == tocsin.DeliverySplit && r.o.Backoff > 0) {
 		at := r.now.Add(r.o.Backoff)
 		due = &at
 	}

@@ -163,6 +163,10 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 			returning(t.queue(`SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = $1`, id), &stored)
 			return nil
 		}
+		if to == tocsin.StateActive && !l.state.Delivers() {
+			t.queue(`UPDATE deliveries d SET first_attempt_at = d.first_attempt_at + ($2 - w.state_since)
+				FROM webhooks w WHERE w.id = $1 AND d.webhook_id = $1 AND d.open`, id, l.now)
+		}
 		returning(t.queue(`UPDATE webhooks w SET state = $2, state_reason = $3, state_since = $4, version = version + 1, updated_at = $4
 			WHERE id = $1 RETURNING `+webhookColumns, id, to, reason, l.now), &stored)
 		t.queue(`UPDATE leases SET due_at = NULL, failures = CASE WHEN $2 THEN 0 ELSE failures END WHERE webhook_id = $1`,

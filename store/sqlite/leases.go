@@ -91,7 +91,7 @@ func (db *DB) EndRun(ctx context.Context, f tocsin.Fence) error {
 
 // Park implements tocsin.Leases.
 func (db *DB) Park(ctx context.Context, f tocsin.Fence, next time.Time) error {
-	return db.held(ctx, "waiting for a tick", f, `UPDATE leases SET next_run_at = ? WHERE webhook_id = ?`, micros(next), f.WebhookID)
+	return db.held(ctx, "waiting for a tick", f, `UPDATE leases SET next_run_at = CASE WHEN run_now THEN NULL ELSE ? END WHERE webhook_id = ?`, micros(next), f.WebhookID)
 }
 
 // held runs one statement under a fence.

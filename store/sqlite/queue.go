@@ -45,7 +45,7 @@ func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit 
 		if number != f.Number {
 			return tocsin.ErrFenced
 		}
-		if open, err = t.openDeliveries(f.WebhookID, limit); err != nil {
+		if open, err = t.openDeliveries(f.WebhookID, min(limit, tocsin.MaxOpen)); err != nil {
 			return err
 		}
 		pending, err = t.pending(f.WebhookID, before, limit)

@@ -28,7 +28,7 @@ func (db *DB) Record(ctx context.Context, f tocsin.Fence, o tocsin.Outcome) erro
 			return err
 		}
 		repeated, err := t.endAttempt(d, o)
-		if err != nil || !d.open() || (repeated && o.State == tocsin.DeliveryReady) {
+		if err != nil || !d.open() || repeated {
 			return err
 		}
 		delivered, err := t.settle(d, o)
@@ -179,7 +179,7 @@ func (t *tx) bear(d delivery, o tocsin.Outcome, members []member) (map[int]membe
 func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	switch {
 	case o.State == tocsin.DeliveryDelivered, delivered > 0:
-		if _, err := t.exec(`UPDATE leases SET failures = 0, last_delivery = ? WHERE webhook_id = ?`, micros(t.now), f.WebhookID); err != nil {
+		if _, err := t.exec(`UPDATE leases SET failures = 0, last_delivery = ?1, due_at = CASE WHEN due_at > ?1 THEN due_at END WHERE webhook_id = ?2`, micros(t.now), f.WebhookID); err != nil {
 			return err
 		}
 	case o.Failed:
@@ -196,7 +196,7 @@ func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	if err != nil || w.Version != f.Version {
 		return err
 	}
-	if o.State == tocsin.DeliveryReady {
+	if o.State == tocsin.DeliveryReady || o.State == tocsin.DeliverySplit && o.Backoff > 0 {
 		due := micros(t.now.Add(o.Backoff))
 		if _, err := t.exec(`UPDATE leases SET due_at = max(?, coalesce(due_at, 0)) WHERE webhook_id = ?`, due, f.WebhookID); err != nil {
 			return err

@@ -2,19 +2,20 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
 
 // Discard implements tocsin.Queue. A limit below 1 counts as 1, since 0 settled means
 // that nothing is owed.
-func (db *DB) Discard(ctx context.Context, f tocsin.Fence, reason string, limit int) (settled int, err error) {
+func (db *DB) Discard(ctx context.Context, f tocsin.Fence, before time.Time, reason string, limit int) (settled int, err error) {
 	limit = max(1, limit)
 	err = db.write(ctx, "discarding", func(t *tx) error {
 		if err := t.hold(f); err != nil {
 			return err
 		}
-		settled, err = t.discardPending(f.WebhookID, reason, limit)
+		settled, err = t.discardPending(f.WebhookID, before, reason, limit)
 		if err != nil || settled > 0 {
 			return err
 		}
@@ -38,14 +39,18 @@ func (db *DB) Discard(ctx context.Context, f tocsin.Fence, reason string, limit 
 	return settled, nil
 }
 
-func (t *tx) discardPending(webhookID, reason string, limit int) (int, error) {
-	const first = `SELECT seq, generation FROM pending WHERE webhook_id = ?1 ORDER BY seq, generation LIMIT ?2`
-	n, err := t.exec(`INSERT INTO suppressed (webhook_id, seq, generation, reason, at) SELECT ?1, seq, generation, ?3, ?4 FROM (`+first+`)`,
-		webhookID, limit, reason, micros(t.now))
+func (t *tx) discardPending(webhookID string, before time.Time, reason string, limit int) (int, error) {
+	const first = `SELECT seq, generation FROM pending WHERE webhook_id = ?1 AND (?2 IS NULL OR owed_at <= ?2) ORDER BY seq, generation LIMIT ?3`
+	var upTo any
+	if !before.IsZero() {
+		upTo = micros(before)
+	}
+	n, err := t.exec(`INSERT INTO suppressed (webhook_id, seq, generation, reason, at) SELECT ?1, seq, generation, ?4, ?5 FROM (`+first+`)`,
+		webhookID, upTo, limit, reason, micros(t.now))
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	if _, err := t.exec(`DELETE FROM pending WHERE webhook_id = ?1 AND (seq, generation) IN (`+first+`)`, webhookID, limit); err != nil {
+	if _, err := t.exec(`DELETE FROM pending WHERE webhook_id = ?1 AND (seq, generation) IN (`+first+`)`, webhookID, upTo, limit); err != nil {
 		return 0, err
 	}
 	return n, t.count(webhookID, tocsin.Balance{Pending: -int64(n), Suppressed: int64(n)})

@@ -1,6 +1,10 @@
 package storetest
 
-import "github.com/tocsin-alerts/tocsin"
+import (
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
 
 var discardCases = []testCase{
 	{"pending first, then open deliveries, then nothing", discardAll},
@@ -13,7 +17,7 @@ func discardAll(k *kit) {
 	k.owe(0, 9, w.ID)
 	f := k.begin(w.ID).Fence
 	planned := k.plan(f, 2, 2)
-	n, err := k.s.Discard(k.ctx, f, "webhook deleted", 3)
+	n, err := k.s.Discard(k.ctx, f, time.Time{}, "webhook deleted", 3)
 	k.ok(err)
 	k.same("settled", n, 3)
 	open, pending := k.work(f)
@@ -22,7 +26,7 @@ func discardAll(k *kit) {
 	k.balance(w, tocsin.Balance{Accepted: 9, Pending: 2, InFlight: 4, Suppressed: 3})
 	total := n
 	for calls := 0; n > 0; calls++ {
-		if n, err = k.s.Discard(k.ctx, f, "webhook deleted", 3); calls > 9 {
+		if n, err = k.s.Discard(k.ctx, f, time.Time{}, "webhook deleted", 3); calls > 9 {
 			k.t.Fatal("Discard never ends")
 		}
 		k.ok(err)
@@ -48,7 +52,7 @@ func discardAll(k *kit) {
 
 func discardSending(k *kit) {
 	w, f, c := k.claimed(2)
-	n, err := k.s.Discard(k.ctx, f, "discarded", 100)
+	n, err := k.s.Discard(k.ctx, f, time.Time{}, "discarded", 100)
 	k.ok(err)
 	k.same("settled", n, 2)
 	k.record(f, c, tocsin.DeliveryDelivered, nil) // too late to count
@@ -62,7 +66,7 @@ func discardSending(k *kit) {
 func discardOne(k *kit) {
 	a, b := k.webhook("a"), k.webhook("b")
 	k.owe(0, 3, a.ID, b.ID)
-	n, err := k.s.Discard(k.ctx, k.begin(a.ID).Fence, "discarded", 100)
+	n, err := k.s.Discard(k.ctx, k.begin(a.ID).Fence, time.Time{}, "discarded", 100)
 	k.ok(err)
 	k.same("settled", n, 3)
 	k.balance(a, tocsin.Balance{Accepted: 3, Suppressed: 3})

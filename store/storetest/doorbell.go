@@ -142,7 +142,7 @@ func goingIdle(k *kit) {
 				k.t.Fatalf("round %d: %d took on %s, want 1", round, n, f.WebhookID)
 			}
 			for settled := 1; settled > 0; {
-				settled, err = k.s.Discard(k.ctx, f, "discarded", 100)
+				settled, err = k.s.Discard(k.ctx, f, time.Time{}, "discarded", 100)
 				k.ok(err)
 			}
 		}

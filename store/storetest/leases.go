@@ -72,7 +72,7 @@ func staleFence(k *kit) {
 		"Record ready": func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliveryReady, nil)) },
 		"Record dead":  func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliveryDead, nil)) },
 		"Record split": func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliverySplit, nil)) },
-		"Discard":      func() error { _, err := k.s.Discard(k.ctx, old, "discarded", 10); return err },
+		"Discard":      func() error { _, err := k.s.Discard(k.ctx, old, time.Time{}, "discarded", 10); return err },
 	} {
 		k.t.Log(name)
 		k.is(call(), tocsin.ErrFenced)

@@ -127,7 +127,7 @@ func overdueDeleted(k *kit) {
 	f := k.begin(w.ID).Fence
 	k.eventually("overdue", func() bool { return k.overdue(0, w.ID) })
 	for settled := 1; settled > 0; {
-		settled, err = k.s.Discard(k.ctx, f, "webhook deleted", 2)
+		settled, err = k.s.Discard(k.ctx, f, time.Time{}, "webhook deleted", 2)
 		k.ok(err)
 	}
 	k.staysQuiet(w.ID)
@@ -163,7 +163,7 @@ func overdueLife(k *kit) {
 	}
 	k.quietAfter("Claim", grace, w.ID, func() { k.claim(f, id) })
 	k.quietAfter("Discard", grace, w.ID, func() {
-		_, err := k.s.Discard(k.ctx, f, "discarded", 1)
+		_, err := k.s.Discard(k.ctx, f, time.Time{}, "discarded", 1)
 		k.ok(err)
 	})
 }

@@ -88,7 +88,7 @@ func redeliverMixed(k *kit) {
 func redeliverCancelled(k *kit) {
 	w, f, c := k.claimed(2)
 	id := c.Delivery.ID
-	_, err := k.s.Discard(k.ctx, f, "discarded", 10)
+	_, err := k.s.Discard(k.ctx, f, time.Time{}, "discarded", 10)
 	k.ok(err)
 	k.redeliver(id)
 	k.balance(w, tocsin.Balance{Accepted: 2, InFlight: 2})
@@ -128,7 +128,7 @@ func redeliverFails(k *kit) {
 	k.balance(w, want)
 	k.record(f, k.claim(f, children[0].ID), tocsin.DeliveryDead, nil)
 	k.balance(w, want)
-	n, err := k.s.Discard(k.ctx, f, "discarded", 10)
+	n, err := k.s.Discard(k.ctx, f, time.Time{}, "discarded", 10)
 	k.ok(err)
 	k.same("settled", n, 1) // owed, though it moves no bucket
 	k.balance(w, want)

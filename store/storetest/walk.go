@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -173,7 +174,7 @@ func (w *walk) change(hook tocsin.Webhook) {
 }
 
 func (w *walk) drop(hook tocsin.Webhook) {
-	_, err := w.s.Discard(w.ctx, w.begin(hook.ID).Fence, "discarded", 1+w.r.IntN(6))
+	_, err := w.s.Discard(w.ctx, w.begin(hook.ID).Fence, time.Time{}, "discarded", 1+w.r.IntN(6))
 	w.ok(err)
 }
 
