@@ -124,6 +124,8 @@ type Lease struct {
 	// RunCutoff is the moment up to which the run in progress of a periodic webhook
 	// delivers; nil between runs.
 	RunCutoff *time.Time
+	// Rejections counts single events refused in a row, without a success between.
+	Rejections int
 	// RunNow says that somebody asked for a run since the last one began.
 	RunNow bool
 }
@@ -224,6 +226,9 @@ type Outcome struct {
 	// Failed adds one to the webhook's failures in a row; DeliveryDelivered and a split
 	// with delivered events set them to 0.
 	Failed bool
+	// Rejected adds one to the webhook's rejections in a row, which are set to 0 together
+	// with its failures.
+	Rejected bool
 	// WebhookState moves the webhook, "" for no change: failing (which changes no
 	// version), active again after failing, disabled (which adds to the version).
 	WebhookState  State

@@ -40,7 +40,8 @@ type DeliverResult struct {
 	// Deliveries and Events count what was accepted in this call.
 	Deliveries int `json:"deliveries"`
 	Events     int `json:"events"`
-	// Failures counts failed attempts in a row; Failure is the last one's error in short.
+	// Failures counts failed attempts in a row; Failure is the last one in
+	// short: a status or a class of errors.
 	Failures     int        `json:"failures,omitempty"`
 	Failure      string     `json:"failure,omitempty"`
 	LastDelivery *time.Time `json:"last_delivery,omitempty"`

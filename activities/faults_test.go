@@ -253,3 +253,34 @@ func TestGoneUnderAnOlderConfiguration(t *testing.T) {
 		}
 	})
 }
+
+// A receiver that refuses everything costs nine events, not all of them; then it is
+// probed soon, and the rest arrives when it is mended.
+func TestAReceiverThatRefusesEverythingIsHeld(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		r := newReceiver()
+		a := newActivities(s, r)
+		a.Backoff = func(failures int, _ time.Duration) time.Duration {
+			return time.Duration(failures) * time.Millisecond
+		}
+		w := newWebhook(t, s, func(w *tocsin.Webhook) { w.BatchSize = 4 })
+		r.answer = func(tocsin.Notification) (tocsin.Receipt, error) {
+			return tocsin.Receipt{}, tocsin.Permanent(errors.New("status 400"))
+		}
+		submit(t, s, w, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16")
+		out := deliver(t, a, w)
+		if out.State != tocsin.StateFailing || out.Wait != time.Millisecond || out.Failures != 1 {
+			t.Errorf("got %+v, want failing, with a probe soon", out)
+		}
+		deliver(t, a, w)
+		if b := balance(t, s, w); b.Dead != 9 || b.Delivered != 0 {
+			t.Errorf("ledger %+v, want 9 dead and the others held", b)
+		}
+		r.answer = nil
+		deliver(t, a, w)
+		if b := balance(t, s, w); b.Dead != 9 || b.Delivered != 7 {
+			t.Errorf("ledger %+v, want the others delivered", b)
+		}
+	})
+}

@@ -3,6 +3,8 @@ package activities
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -11,8 +13,8 @@ import (
 const (
 	// failingAfter is how many failed attempts in a row make a webhook failing.
 	failingAfter = 5
-	// rejectionsAfter is how many failures in a row make a rejected event the webhook's
-	// fault: it is held then, and no more events die of a broken receiver.
+	// rejectionsAfter is how many single events refused in a row make the next refusal the
+	// webhook's fault: it is held, and no more events die of a broken receiver.
 	rejectionsAfter = 10
 )
 
@@ -21,7 +23,7 @@ type verdict struct {
 	outcome tocsin.Outcome
 	// stop ends the Deliver: the webhook must wait, or sends no more.
 	stop bool
-	// why is the failure in short, for people: "status 503".
+	// why is the failure in short, for Temporal's histories: see brief.
 	why string
 }
 
@@ -29,6 +31,7 @@ type verdict struct {
 type standing struct {
 	webhook      tocsin.Webhook
 	failures     int // in a row, before this attempt
+	rejections   int // of single events, in a row, before this attempt
 	lastDelivery *time.Time
 }
 
@@ -48,7 +51,7 @@ func judge(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Receipt, sen
 		// The receiver knows this delivery id: an earlier attempt arrived after all.
 		return delivered(s, a, o)
 	}
-	if fail.Fault == tocsin.FaultEvent && s.failures+1 < rejectionsAfter {
+	if fail.Fault == tocsin.FaultEvent && (len(c.Events) > 1 || s.rejections+1 < rejectionsAfter) {
 		return rejected(c, a, o, sendErr)
 	}
 	return hold(s, c, a, o, fail, backoff)
@@ -71,10 +74,10 @@ func rejected(c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, err error) v
 	if n := len(c.Events); n > 1 {
 		o.State, o.Reason = tocsin.DeliverySplit, "rejected: "+err.Error()
 		o.Children = []tocsin.Child{newChild(0, n/2), newChild(n/2, n)}
-		return verdict{outcome: o, why: a.Error}
+		return verdict{outcome: o}
 	}
-	o.State, o.Reason, o.Failed = tocsin.DeliveryDead, err.Error(), true
-	return verdict{outcome: o, why: a.Error}
+	o.State, o.Reason, o.Rejected = tocsin.DeliveryDead, err.Error(), true
+	return verdict{outcome: o}
 }
 
 func newChild(from, to int) tocsin.Child {
@@ -105,8 +108,8 @@ func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Recei
 		return hold(s, c, a, o, tocsin.Classify(retry), backoff)
 	case len(dead) == len(c.Events):
 		a.Outcome = "permanent"
-		o.Attempt, o.State, o.Reason, o.Dead, o.Failed = a, tocsin.DeliveryDead, dead[0], dead, true
-		return verdict{outcome: o, why: dead[0]}
+		o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliveryDead, dead[0], dead
+		return verdict{outcome: o}
 	case len(again) > 0:
 		return inPart(s, c, a, o, dead, again, tocsin.Classify(retry), backoff)
 	}
@@ -128,7 +131,7 @@ func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, de
 	o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead
 	o.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
 	o.Backoff = backoff(failures, fail.After)
-	return verdict{outcome: o, stop: true, why: fail.Error()}
+	return verdict{outcome: o, stop: true}
 }
 
 // hold keeps the delivery for a later attempt. It is dead only when it was tried for
@@ -145,7 +148,8 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 		a.Outcome = "refused"
 		o.WebhookState, o.WebhookReason = tocsin.StateFailing, fail.Error()
 		if fail.Fault == tocsin.FaultEvent {
-			o.WebhookReason = fmt.Sprintf("%d failures in a row, the last a rejection: %s", s.failures+1, fail.Error())
+			o.Rejected = true
+			o.WebhookReason = fmt.Sprintf("%d events rejected in a row: %s", s.rejections+1, fail.Error())
 		}
 	default:
 		a.Outcome = "retryable"
@@ -160,7 +164,7 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 	if o.State == tocsin.DeliveryReady && fail.Fault != tocsin.FaultGone {
 		o.Backoff = backoff(s.failures+1, fail.After)
 	}
-	return verdict{outcome: o, stop: o.State == tocsin.DeliveryReady, why: a.Error}
+	return verdict{outcome: o, stop: o.State == tocsin.DeliveryReady}
 }
 
 // gaveUp reports whether a delivery has been tried for retry_for, measured by its own
@@ -171,6 +175,20 @@ func gaveUp(s standing, c tocsin.Claimed) bool {
 		return false
 	}
 	return c.At.Sub(*first) >= s.webhook.RetryFor.Std() && s.lastDelivery.After(*first)
+}
+
+// brief says how an attempt ended in words that may stand in a history: the status, or
+// the class of the error. What the receiver answered may repeat the events, and stays in
+// the attempt log.
+func brief(a tocsin.Attempt, err error) string {
+	if n := len(a.Exchanges); n > 0 && a.Exchanges[n-1].Status >= 300 {
+		status := a.Exchanges[n-1].Status
+		return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
+	}
+	if err == nil {
+		return "events refused by the vendor"
+	}
+	return classOf(err)
 }
 
 // isConflict reports whether the receiver answered 409.

@@ -24,6 +24,7 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		name      string
 		events    int
 		failures  int
+		rejected  int
 		state     tocsin.State
 		uncertain bool
 		first     *time.Time
@@ -46,7 +47,9 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		{name: "five failures in a row", events: 1, failures: 4, err: boom, want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: 5 * time.Second, outcome: "retryable"},
 		{name: "a rejected batch is halved", events: 5, err: tocsin.Permanent(boom), want: tocsin.DeliverySplit, children: []int{2, 3}, outcome: "permanent"},
 		{name: "a rejected single event is dead", events: 1, err: tocsin.Permanent(boom), want: tocsin.DeliveryDead, outcome: "permanent"},
-		{name: "the tenth rejection is the webhook's fault", events: 1, failures: 9, err: tocsin.Permanent(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: 10 * time.Second, outcome: "refused"},
+		{name: "the tenth rejection is the webhook's fault", events: 1, rejected: 9, err: tocsin.Permanent(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "a batch is halved all the same", events: 2, rejected: 9, err: tocsin.Permanent(boom), want: tocsin.DeliverySplit, children: []int{1, 1}, outcome: "permanent"},
+		{name: "a rejection after an outage is the event's fault", events: 1, failures: 12, err: tocsin.Permanent(boom), want: tocsin.DeliveryDead, outcome: "permanent"},
 		{name: "wrong credentials hold", events: 4, err: tocsin.Refused(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
 		{name: "gone disables and holds", events: 4, err: tocsin.Gone(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "gone"},
 		{name: "409 after an unknown outcome", events: 1, uncertain: true, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDelivered, outcome: "delivered"},
@@ -68,7 +71,7 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 			if tt.state == "" {
 				tt.state = tocsin.StateActive
 			}
-			s := standing{failures: tt.failures, lastDelivery: tt.last}
+			s := standing{failures: tt.failures, rejections: tt.rejected, lastDelivery: tt.last}
 			s.webhook.State = tt.state
 			s.webhook.RetryFor = tocsin.Duration(72 * time.Hour)
 			c := tocsin.Claimed{Delivery: tocsin.Delivery{ID: "dlv_1", FirstAttempt: tt.first}, At: day, Uncertain: tt.uncertain, Events: make([]tocsin.Event, tt.events)}

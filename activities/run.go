@@ -37,6 +37,7 @@ type run struct {
 	deliveries   int // accepted in this call
 	events       int
 	failures     int
+	rejections   int // of single events, in a row
 	failure      string
 	lastDelivery *time.Time
 }
@@ -58,7 +59,7 @@ func newRun(a *Activities, lease tocsin.Lease) *run {
 		limit: a.limits.get(lease.Webhook),
 		began: now, until: now.Add(a.budget()),
 		state:    lease.Webhook.State,
-		failures: lease.Failures, lastDelivery: lease.LastDelivery,
+		failures: lease.Failures, rejections: lease.Rejections, lastDelivery: lease.LastDelivery,
 	}
 }
 

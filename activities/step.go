@@ -180,10 +180,11 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	// process dies, the delivery stays sending and the next attempt is Uncertain.
 	attempt, receipt, sendErr := r.send(ctx, c)
 	r.mu.Lock()
-	s := standing{webhook: r.lease.Webhook, failures: r.failures, lastDelivery: r.lastDelivery}
+	s := standing{webhook: r.lease.Webhook, failures: r.failures, rejections: r.rejections, lastDelivery: r.lastDelivery}
 	s.webhook.State = r.state
 	r.mu.Unlock()
 	v := judge(s, c, attempt, receipt, sendErr, r.a.Backoff)
+	v.why = brief(attempt, sendErr)
 	if err := r.record(ctx, v.outcome); err != nil {
 		return nil, fmt.Errorf("recording %s: %w", d.ID, err)
 	}
@@ -263,8 +264,11 @@ func (r *run) note(c tocsin.Claimed, v verdict) {
 	case accepted:
 		at := *o.Attempt.FinishedAt
 		r.deliveries, r.events = r.deliveries+1, r.events+took
-		r.failures, r.failure, r.lastDelivery = 0, "", &at
+		r.failures, r.rejections, r.failure, r.lastDelivery = 0, 0, "", &at
 	case o.Failed:
 		r.failures, r.failure = r.failures+1, v.why
+	}
+	if o.Rejected && !accepted {
+		r.rejections++
 	}
 }

@@ -26,7 +26,7 @@ func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
 		return SweepResult{}, fmt.Errorf("looking for overdue webhooks: %w", err)
 	}
 	if len(ids) > 0 {
-		a.logger().Info("ringing webhooks that were left", "count", len(ids))
+		a.logger().Info("ringing webhooks that nobody seems to look after", "count", len(ids), "webhooks", ids[:min(len(ids), 10)])
 		if err := a.Conductor.Ring(ctx, ids...); err != nil {
 			return SweepResult{}, fmt.Errorf("ringing %d overdue webhooks: %w", len(ids), err)
 		}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -94,7 +95,14 @@ func CompileFilter(expr string) (*Filter, error) {
 	return &Filter{program}, nil
 }
 
-var undeclared = regexp.MustCompile(`^undeclared reference to '([^']+)'`)
+var (
+	undeclared = regexp.MustCompile(`^undeclared reference to '([^']+)'`)
+	// syntaxEnd finds what the parser says of an expression that is not finished, and the
+	// one token that would go on, if there is only one.
+	syntaxEnd = regexp.MustCompile(`^Syntax error: (?:missing ('.+') at|(?:mismatched|extraneous) input|no viable alternative at input) '<EOF>'(?: expecting (?:\{.*\}|('.+')))?$`)
+	// expecting finds the list of all tokens there are that an expression could go on with.
+	expecting = regexp.MustCompile(` expecting \{.*\}$`)
+)
 
 // filterErrors writes CEL's findings as field errors, at most ten.
 func filterErrors(env *cel.Env, expr string, issues *cel.Issues) error {
@@ -106,6 +114,10 @@ func filterErrors(env *cel.Env, expr string, issues *cel.Issues) error {
 		message := strings.Join(strings.Fields(strings.ReplaceAll(found.Message, " (in container '')", "")), " ")
 		if m := undeclared.FindStringSubmatch(found.Message); m != nil {
 			message = unknownName(env, m[1], strings.Contains(expr, m[1]+"("))
+		} else if m := syntaxEnd.FindStringSubmatch(message); m != nil {
+			message = "the expression ends where " + cmp.Or(m[1], m[2], "a value") + " should follow"
+		} else {
+			message = expecting.ReplaceAllString(message, "")
 		}
 		// CEL counts columns from 0.
 		text := fmt.Sprintf("line %d, column %d: %s", max(found.Location.Line(), 1), max(found.Location.Column(), 0)+1, message)

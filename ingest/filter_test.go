@@ -71,7 +71,13 @@ func TestFilterErrorsHaveAPosition(t *testing.T) {
 		{`title.replace("", summary) == ""`, `line 1, column 14: "replace" is not known here; functions are`},
 		{`data.list.join(summary) == ""`, `"join" is not known here; functions are`},
 		{`  `, `is empty; leave it out, or write for example severity == "critical"`},
-		{`(`, `line 1, column 2: Syntax error`},
+		{`(`, `line 1, column 2: the expression ends where a value should follow`},
+		{`severity == `, `line 1, column 13: the expression ends where a value should follow`},
+		{"level > 2 &&\n  !", `line 2, column 4: the expression ends where a value should follow`},
+		{`(true`, `line 1, column 6: the expression ends where ')' should follow`},
+		{`level in [1,`, `line 1, column 13: the expression ends where ']' should follow`},
+		{`true ? 1`, `line 1, column 9: the expression ends where ':' should follow`},
+		{`1 +* 2`, `line 1, column 4: Syntax error: extraneous input '*'`},
 		{strings.Repeat("!", 5000) + "true", `size`},
 		{strings.Repeat("(", 500) + "true" + strings.Repeat(")", 500), `recursion`},
 	} {
@@ -83,6 +89,9 @@ func TestFilterErrorsHaveAPosition(t *testing.T) {
 		}
 		if e.Fields[0].Field != "filter" || !strings.Contains(e.Fields[0].Message, tt.want) {
 			t.Errorf("%.40s: got %q, want it to contain %q", tt.expr, e.Fields[0].Message, tt.want)
+		}
+		if strings.Contains(err.Error(), "NUM_FLOAT") {
+			t.Errorf("%.40s: got %q, which lists the parser's tokens", tt.expr, err)
 		}
 	}
 }

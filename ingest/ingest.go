@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -85,8 +86,10 @@ func (in *Ingest) Close() {
 }
 
 // Receive decodes a request and submits its events. Unlike Decode followed by Submit
-// it reports what is wrong with form, limits and data all at once. The body must not
-// change afterwards. Errors are those of Decode and Submit.
+// it reports what is wrong with form, limits and data all at once, and it refuses a
+// body without events, which a producer did not mean, and types of category pipeline,
+// which are Tocsin's own. The body must not change afterwards. Errors are those of
+// Decode and Submit.
 func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) (Result, error) {
 	var d *decoder
 	var err error
@@ -98,7 +101,11 @@ func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) 
 	if err != nil {
 		return Result{}, err
 	}
+	if len(d.events) == 0 && d.problems.total == 0 {
+		return Result{}, tocsin.Errorf(tocsin.CodeInvalid, "no events: the body is an empty list; send at least one event")
+	}
 	in.validate(d.events, &d.problems)
+	in.refuseReserved(d.events, &d.problems)
 	if err := d.problems.err(len(d.events)); err != nil {
 		return Result{}, err
 	}
@@ -108,7 +115,8 @@ func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) 
 // Submit stores all events, and what is owed for them, or nothing; it returns after
 // the commit. Events get the severity of their type, the status firing, the time of
 // receipt and the default dedup key where they have none. The caller's events are not
-// changed, and must not change.
+// changed, and must not change. It is for callers within Tocsin: the announcements of
+// category pipeline come this way.
 //
 // Errors: *tocsin.Error with CodeInvalid, or CodeTooLarge, listing every wrong field;
 // CodeUnavailable when the store is away (then the outcome may be unknown; submitting
@@ -127,7 +135,8 @@ func (in *Ingest) Submit(ctx context.Context, events []tocsin.Event) (Result, er
 }
 
 // SubmitEach stores the events that are valid, and lists what is wrong with the others
-// (at most a hundred errors). The error is about the valid ones.
+// (at most a hundred errors). The events are a producer's: as by Receive, types of
+// category pipeline are refused. The error is about the valid ones.
 func (in *Ingest) SubmitEach(ctx context.Context, events []tocsin.Event) (Result, []tocsin.FieldError, error) {
 	var rejected []tocsin.FieldError
 	valid := make([]tocsin.Event, 0, len(events))
@@ -135,6 +144,7 @@ func (in *Ingest) SubmitEach(ctx context.Context, events []tocsin.Event) (Result
 		one := []tocsin.Event{events[i]}
 		var p problems
 		in.validate(one, &p)
+		in.refuseReserved(one, &p)
 		if p.total == 0 {
 			valid = append(valid, one[0])
 			continue
@@ -185,6 +195,17 @@ func (in *Ingest) validate(events []tocsin.Event, p *problems) {
 		}
 		for _, f := range in.catalog.Validate(e) {
 			bad(f.Field, f.Message)
+		}
+	}
+}
+
+// refuseReserved adds a problem for each event of a type that only Tocsin itself may
+// report: a producer that could would make people distrust what Tocsin says of its own
+// webhooks.
+func (in *Ingest) refuseReserved(events []tocsin.Event, p *problems) {
+	for i := range events {
+		if kind := events[i].Type; in.catalog.Category(kind) == catalog.CategoryPipeline {
+			p.add(i, "type", fmt.Sprintf("%s is reserved for what Tocsin announces about its own webhooks; types of your own begin with %q", catalog.Quote(kind), "custom."))
 		}
 	}
 }

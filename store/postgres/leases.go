@@ -12,7 +12,7 @@ import (
 const begin = `
 UPDATE leases l SET fence = l.fence + 1, applied_version = w.version, seen_at = clock_timestamp()
 FROM webhooks w WHERE w.id = l.webhook_id AND l.webhook_id = $1
-RETURNING l.fence, l.seen_at, l.run_cutoff, l.run_now, ` + activityColumns + `, ` + webhookColumns
+RETURNING l.fence, l.seen_at, l.run_cutoff, l.run_now, l.rejections, ` + activityColumns + `, ` + webhookColumns
 
 // Begin implements [tocsin.Leases].
 func (db *DB) Begin(ctx context.Context, webhookID string) (tocsin.Lease, error) {
@@ -24,7 +24,7 @@ func (db *DB) Begin(ctx context.Context, webhookID string) (tocsin.Lease, error)
 		t.queue(begin, webhookID).QueryRow(func(row pgx.Row) error {
 			l := tocsin.Lease{}
 			webhook, finish := webhookTargets(&l.Webhook)
-			targets := append([]any{&l.Number, &l.Now, &l.RunCutoff, &l.RunNow}, activityTargets(&l.Activity)...)
+			targets := append([]any{&l.Number, &l.Now, &l.RunCutoff, &l.RunNow, &l.Rejections}, activityTargets(&l.Activity)...)
 			err := row.Scan(append(targets, webhook...)...)
 			if err == nil {
 				err = finish()

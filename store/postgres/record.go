@@ -140,11 +140,12 @@ func (r *recording) updateLease(t *tx) {
 	t.queue(`UPDATE leases SET
 			seen_at = CASE WHEN fence = $2 THEN $3 ELSE seen_at END,
 			failures = CASE WHEN $4 THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
+			rejections = CASE WHEN $4 THEN 0 WHEN $8 THEN rejections + 1 ELSE rejections END,
 			last_delivery = CASE WHEN $4 THEN $3 ELSE last_delivery END,
 			last_error = CASE WHEN $6 <> '' THEN $6 ELSE last_error END,
 			due_at = CASE WHEN $7::timestamptz IS NOT NULL THEN greatest($7, due_at) WHEN $4 AND due_at <= $3 THEN NULL ELSE due_at END
 		WHERE webhook_id = $1`,
-		r.f.WebhookID, r.f.Number, r.now, r.delivered, r.o.Failed, clean(r.o.Attempt.Error), due)
+		r.f.WebhookID, r.f.Number, r.now, r.delivered, r.o.Failed, clean(r.o.Attempt.Error), due, r.o.Rejected)
 }
 
 // updateWebhook moves the webhook between the states that deliver, or disables it.

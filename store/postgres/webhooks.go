@@ -169,7 +169,8 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 		}
 		returning(t.queue(`UPDATE webhooks w SET state = $2, state_reason = $3, state_since = $4, version = version + 1, updated_at = $4
 			WHERE id = $1 RETURNING `+webhookColumns, id, to, reason, l.now), &stored)
-		t.queue(`UPDATE leases SET due_at = NULL, failures = CASE WHEN $2 THEN 0 ELSE failures END WHERE webhook_id = $1`,
+		t.queue(`UPDATE leases SET due_at = NULL, failures = CASE WHEN $2 THEN 0 ELSE failures END,
+			rejections = CASE WHEN $2 THEN 0 ELSE rejections END WHERE webhook_id = $1`,
 			id, to == tocsin.StateActive)
 		t.queue(nextRevision)
 		return nil

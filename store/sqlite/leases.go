@@ -59,8 +59,8 @@ func (db *DB) Begin(ctx context.Context, webhookID string) (l tocsin.Lease, err 
 			return err
 		}
 		l.Now, l.WebhookID, l.Version = t.now, webhookID, l.Webhook.Version
-		return t.get(`SELECT l.fence, l.run_cutoff, l.run_now, `+activityColumns+` FROM leases l WHERE l.webhook_id = ?`, []any{webhookID},
-			append([]any{&l.Number, atMaybe{&l.RunCutoff}, &l.RunNow}, activityInto(&l.Activity)...)...)
+		return t.get(`SELECT l.fence, l.run_cutoff, l.run_now, l.rejections, `+activityColumns+` FROM leases l WHERE l.webhook_id = ?`, []any{webhookID},
+			append([]any{&l.Number, atMaybe{&l.RunCutoff}, &l.RunNow, &l.Rejections}, activityInto(&l.Activity)...)...)
 	})
 	if err != nil {
 		return tocsin.Lease{}, err

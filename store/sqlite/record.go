@@ -179,11 +179,11 @@ func (t *tx) bear(d delivery, o tocsin.Outcome, members []member) (map[int]membe
 func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	switch {
 	case o.State == tocsin.DeliveryDelivered, delivered > 0:
-		if _, err := t.exec(`UPDATE leases SET failures = 0, last_delivery = ?1, due_at = CASE WHEN due_at > ?1 THEN due_at END WHERE webhook_id = ?2`, micros(t.now), f.WebhookID); err != nil {
+		if _, err := t.exec(`UPDATE leases SET failures = 0, rejections = 0, last_delivery = ?1, due_at = CASE WHEN due_at > ?1 THEN due_at END WHERE webhook_id = ?2`, micros(t.now), f.WebhookID); err != nil {
 			return err
 		}
-	case o.Failed:
-		if _, err := t.exec(`UPDATE leases SET failures = failures + 1 WHERE webhook_id = ?`, f.WebhookID); err != nil {
+	case o.Failed, o.Rejected:
+		if _, err := t.exec(`UPDATE leases SET failures = failures + ?, rejections = rejections + ? WHERE webhook_id = ?`, o.Failed, o.Rejected, f.WebhookID); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 			}
 		}
 		if to == tocsin.StateActive {
-			if _, err := t.exec(`UPDATE leases SET failures = 0 WHERE webhook_id = ?`, id); err != nil {
+			if _, err := t.exec(`UPDATE leases SET failures = 0, rejections = 0 WHERE webhook_id = ?`, id); err != nil {
 				return err
 			}
 		}

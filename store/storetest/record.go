@@ -163,7 +163,10 @@ func recordFailures(k *kit) {
 	k.same("last error", k.activity(w.ID).LastError, "posting to webhook: 500 Internal Server Error")
 	step(planned[0], tocsin.DeliveryReady, true, 2, nil)
 	step(planned[0], tocsin.DeliveryReady, false, 2, nil)
-	step(planned[1], tocsin.DeliveryDead, true, 3, nil)
+	step(planned[1], tocsin.DeliveryDead, true, 3, func(o *tocsin.Outcome) { o.Rejected = true })
+	l := k.begin(w.ID)
+	k.same("rejections", l.Rejections, 1)
+	f = l.Fence
 	halves := []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: []int{0}}, {ID: tocsin.NewID(tocsin.PrefixDelivery), Places: []int{1}}}
 	step(planned[2], tocsin.DeliverySplit, true, 4, func(o *tocsin.Outcome) { o.Children = halves })
 	step(planned[3], tocsin.DeliverySplit, false, 0, func(o *tocsin.Outcome) {
@@ -171,6 +174,7 @@ func recordFailures(k *kit) {
 	})
 	step(planned[0], tocsin.DeliveryReady, true, 1, nil)
 	step(planned[0], tocsin.DeliveryDelivered, false, 0, nil)
+	k.same("rejections after a success", k.begin(w.ID).Rejections, 0)
 	k.same("last error stays", k.activity(w.ID).LastError, "posting to webhook: 500 Internal Server Error")
 }
 

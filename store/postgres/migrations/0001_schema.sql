@@ -38,6 +38,7 @@ CREATE TABLE leases (
     run_cutoff      timestamptz,          -- of the run in progress
     run_now         boolean NOT NULL DEFAULT false,
     failures        integer NOT NULL DEFAULT 0,
+    rejections      integer NOT NULL DEFAULT 0, -- of single events, in a row
     last_delivery   timestamptz,
     last_error      text NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);

@@ -31,6 +31,7 @@ CREATE TABLE leases (
   run_cutoff      INTEGER, -- of the run in progress
   run_now         INTEGER NOT NULL DEFAULT 0,
   failures        INTEGER NOT NULL DEFAULT 0,
+  rejections      INTEGER NOT NULL DEFAULT 0, -- of single events, in a row
   applied_version INTEGER NOT NULL DEFAULT 0,
   seen_at         INTEGER, -- last sign of life of a Deliver
   last_delivery   INTEGER,
