@@ -162,14 +162,14 @@ func (w *webhook) quiet(ctx workflow.Context) func() bool {
 // that came by signal exist nowhere else: they go along, or are stored first when they
 // are too many for an argument.
 func (w *webhook) renew(ctx workflow.Context) (again bool, err error) {
-	w.renewing = true
-	defer func() { w.renewing = false }()
+	w.renewing = true // for good, unless this run goes on
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && !w.storing }); err != nil {
 		return false, err
 	}
 	w.drainDoorbell()
 	w.takeSubmitted()
 	if fitting(w.in.Unstored) < len(w.in.Unstored) {
+		w.renewing = false
 		return true, nil
 	}
 	in := w.in
