@@ -10,15 +10,24 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// deliveryView is a delivery with all that is known of it.
-type deliveryView struct {
+// deliverySummary is a delivery as lists show it.
+type deliverySummary struct {
 	tocsin.Delivery
 	Webhook string `json:"webhook,omitempty"` // its name
+	// LastError and DueAt are the webhook's, and shown while the delivery is open: what
+	// the latest failed attempt said, and when the next one follows at the earliest.
+	LastError string     `json:"last_error,omitempty"`
+	DueAt     *time.Time `json:"due_at,omitempty"`
+	// Next says in a sentence whether and when it will be tried again.
+	Next string `json:"next"`
+}
+
+// deliveryView is a delivery with all that is known of it.
+type deliveryView struct {
+	deliverySummary
 	// AttemptLog holds the attempts, oldest first.
 	AttemptLog []tocsin.Attempt `json:"attempt_log"`
 	Events     []eventRef       `json:"events,omitempty"`
-	// Next says in a sentence whether and when it will be tried again.
-	Next string `json:"next"`
 }
 
 // eventRef names an event without repeating it.
@@ -30,11 +39,25 @@ type eventRef struct {
 	Title    string          `json:"title,omitempty"`
 }
 
+func summarize(d tocsin.Delivery, o owner) deliverySummary {
+	view := deliverySummary{Delivery: d, Webhook: o.webhook.Name, Next: nextOf(d, o)}
+	if d.State != tocsin.DeliveryReady && d.State != tocsin.DeliverySending {
+		return view
+	}
+	if o.activity.Failures > 0 {
+		view.LastError = o.activity.LastError
+	}
+	if waits(o) && held(o) == "" {
+		view.DueAt = o.activity.DueAt
+	}
+	return view
+}
+
 func viewDelivery(d tocsin.Delivery, attempts []tocsin.Attempt, events []tocsin.Event, o owner) deliveryView {
 	if attempts == nil {
 		attempts = []tocsin.Attempt{}
 	}
-	view := deliveryView{Delivery: d, Webhook: o.webhook.Name, AttemptLog: attempts, Next: nextOf(d, o)}
+	view := deliveryView{deliverySummary: summarize(d, o), AttemptLog: attempts}
 	for _, e := range events {
 		view.Events = append(view.Events, eventRef{e.Source, e.ID, e.Type, e.Severity, e.Title})
 	}
@@ -61,6 +84,34 @@ func (s *server) owner(ctx context.Context, webhookID string) (owner, error) {
 	return owner{w, activities[webhookID], time.Now()}, nil
 }
 
+// owners finds the webhooks of a page of deliveries.
+func (s *server) owners(ctx context.Context, deliveries []tocsin.Delivery) (map[string]owner, error) {
+	found := map[string]owner{}
+	if len(deliveries) == 0 {
+		return found, nil
+	}
+	all, err := s.Webhooks.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	activities, err := s.Store.Activities(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading activity: %w", err)
+	}
+	now := time.Now()
+	for _, w := range all {
+		found[w.ID] = owner{w, activities[w.ID], now}
+	}
+	for _, d := range deliveries {
+		if _, known := found[d.WebhookID]; !known { // deleted
+			if found[d.WebhookID], err = s.owner(ctx, d.WebhookID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
 // listDeliveries answers for one webhook where the path names one, else for all or
 // for ?webhook=.
 func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
@@ -85,7 +136,15 @@ func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("listing deliveries: %w", err)
 	}
-	return answer(w, http.StatusOK, listed(deliveries, next))
+	owners, err := s.owners(r.Context(), deliveries)
+	if err != nil {
+		return err
+	}
+	views := make([]deliverySummary, len(deliveries))
+	for i, d := range deliveries {
+		views[i] = summarize(d, owners[d.WebhookID])
+	}
+	return answer(w, http.StatusOK, listed(views, next))
 }
 
 // webhookID finds a webhook's id; that of a deleted one is good enough, since its

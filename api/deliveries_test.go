@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tocsin-alerts/tocsin"
 )
 
@@ -43,7 +45,17 @@ func TestADeliveryTellsWhatHappensNext(t *testing.T) {
 	if !strings.Contains(d.Next, "Attempt 2 follows at ") || !strings.Contains(d.Next, "after 1 failure in a row") {
 		t.Errorf("got %q", d.Next)
 	}
-	var page struct{ Items []tocsin.Delivery }
+	var page struct {
+		Items []struct {
+			delivery
+			LastError string     `json:"last_error"`
+			DueAt     *time.Time `json:"due_at"`
+		}
+	}
+	k.want(http.StatusOK, &page, "GET", "/v1/deliveries", "")
+	if got := page.Items[0]; got.Webhook != "soc" || got.LastError != "503 Service Unavailable" || got.DueAt == nil || !got.DueAt.After(time.Now()) || got.Next != d.Next {
+		t.Errorf("the list says %+v", got)
+	}
 	for path, want := range map[string]int{
 		"/v1/deliveries": 1, "/v1/deliveries?webhook=soc&state=ready": 1, "/v1/deliveries?state=dead": 0, "/v1/webhooks/soc/deliveries": 1,
 		"/v1/webhooks/" + w.ID + "/deliveries?since=2001-01-01T00:00:00Z": 1, "/v1/webhooks/soc/deliveries?until=2001-01-01T00:00:00Z": 0,
@@ -62,6 +74,11 @@ func TestADeliveryTellsWhatHappensNext(t *testing.T) {
 	k.want(http.StatusOK, &d, "GET", "/v1/deliveries/"+id, "")
 	if !strings.Contains(d.Next, "deleted") {
 		t.Errorf("got %q", d.Next)
+	}
+	page.Items = nil
+	k.want(http.StatusOK, &page, "GET", "/v1/deliveries", "")
+	if got := page.Items[0]; got.Webhook != "soc" || got.DueAt != nil || got.Next != d.Next {
+		t.Errorf("after the webhook is deleted the list says %+v", got)
 	}
 }
 
@@ -114,7 +131,9 @@ func TestQueriesAreChecked(t *testing.T) {
 		{"/v1/events?type=a&type=b", "type", "2 times"},
 		{"/v1/deliveries?state=lost", "state", "ready, sending"},
 		{"/v1/deliveries?cursor=nonsense", "cursor", ""},
-		{"/v1/webhooks?limit=3", "limit", "unknown"},
+		{"/v1/webhooks?limit=0", "limit", "1 to 1000"},
+		{"/v1/webhooks?cursor=no%20cursor", "cursor", "is not a cursor"},
+		{"/v1/webhooks?state=active", "state", "unknown"},
 	} {
 		p := k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "GET", test.path, "")
 		if got := p.says(t, test.field); !strings.Contains(got, test.say) {
@@ -122,4 +141,27 @@ func TestQueriesAreChecked(t *testing.T) {
 		}
 	}
 	k.refused(http.StatusNotFound, tocsin.CodeNotFound, "GET", "/v1/deliveries?webhook=nobody", "")
+	p := k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "GET", "/v1/events?cursor=nonsense", "")
+	if p.Detail != `"nonsense" is not a cursor of this list` {
+		t.Errorf("got %q", p.Detail)
+	}
+}
+
+func TestDeliveredDeliveriesShowNoError(t *testing.T) {
+	k := newKit(t)
+	first, second := k.create("first", ""), k.create("second", "")
+	k.want(http.StatusAccepted, nil, "POST", "/v1/events", event("one", ""))
+	k.deliver(first.ID, retryable(time.Hour))
+	k.deliver(second.ID, func(tocsin.Claimed) tocsin.Outcome {
+		return tocsin.Outcome{State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Outcome: "delivered"}}
+	})
+	var page struct{ Items []map[string]any }
+	k.want(http.StatusOK, &page, "GET", "/v1/deliveries", "")
+	got := map[any]bool{}
+	for _, d := range page.Items {
+		_, got[d["webhook"]] = d["last_error"]
+	}
+	if diff := cmp.Diff(map[any]bool{"first": true, "second": false}, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -91,10 +91,17 @@ func detail(e *tocsin.Error) string {
 	switch {
 	case e.Code == tocsin.CodeUnavailable:
 		return "the store is unavailable; try again"
-	case len(e.Fields) == 1:
-		return e.Error()
+	case len(e.Fields) != 1:
+		return e.Message
 	}
-	return e.Message
+	field := e.Fields[0]
+	switch {
+	case e.Code == tocsin.CodeConflict: // the message says already what it is about
+		return e.Message + ": " + field.Message
+	case e.Message == "" || e.Message == "invalid": // as tocsin.Invalid has it; the title says that
+		return field.Message
+	}
+	return e.Error()
 }
 
 func internalProblem(id string) problem {

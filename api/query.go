@@ -1,12 +1,14 @@
 package api
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -111,6 +113,19 @@ func (q *query) page() tocsin.Page {
 	}
 	p.Limit = n
 	return p
+}
+
+// nameCursor is the cursor of a list that is ordered by name.
+func nameCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
+
+// name reads a nameCursor; "" when there is none.
+func (q *query) name(name string) string {
+	text := q.values.Get(name)
+	after, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || !utf8.Valid(after) {
+		q.add(name, "%q is not a cursor of this list", text)
+	}
+	return string(after)
 }
 
 // err is nil, or one error about all parameters.

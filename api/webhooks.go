@@ -1,11 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/webhooks"
@@ -59,18 +62,45 @@ func (s *server) views(ctx context.Context, all []tocsin.Webhook, ids ...string)
 }
 
 func (s *server) listWebhooks(w http.ResponseWriter, r *http.Request) error {
-	if err := readQuery(r.URL.RawQuery).err(); err != nil {
+	q := readQuery(r.URL.RawQuery, "limit", "cursor")
+	page := q.page()
+	after := q.name("cursor")
+	if err := q.err(); err != nil {
 		return err
 	}
 	all, err := s.Webhooks.List(r.Context())
 	if err != nil {
 		return err
 	}
-	views, err := s.views(r.Context(), all)
+	part, next := namedAfter(all, after, page.Limit)
+	ids := make([]string, len(part))
+	for i, hook := range part {
+		ids[i] = hook.ID
+	}
+	views, err := s.views(r.Context(), part, ids...)
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, listed(views, ""))
+	return answer(w, http.StatusOK, listed(views, next))
+}
+
+// namedAfter returns the webhooks that follow a name, at most limit, and the cursor of
+// the rest. A name stays a good cursor when its webhook is deleted meanwhile.
+func namedAfter(all []tocsin.Webhook, name string, limit int) (part []tocsin.Webhook, next string) {
+	// Databases have their own order of texts; the cursor needs one that is ours.
+	slices.SortFunc(all, func(a, b tocsin.Webhook) int { return strings.Compare(a.Name, b.Name) })
+	first, _ := slices.BinarySearchFunc(all, name, func(w tocsin.Webhook, name string) int {
+		if w.Name <= name {
+			return -1
+		}
+		return 1
+	})
+	part = all[first:]
+	if len(part) > limit {
+		part = part[:limit]
+		next = nameCursor(part[limit-1].Name)
+	}
+	return part, next
 }
 
 func (s *server) getWebhook(w http.ResponseWriter, r *http.Request) error {
@@ -93,6 +123,9 @@ func writing(w http.ResponseWriter, r *http.Request, types ...string) (raw []byt
 		return nil, false, err
 	}
 	raw, err = document(w, r, types...)
+	if err == nil && len(bytes.TrimSpace(raw)) == 0 {
+		err = tocsin.Errorf(tocsin.CodeMalformed, "the body is empty; send a JSON object")
+	}
 	return raw, dryRun, err
 }
 

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/webhooks"
 )
 
 func TestAWebhooksLife(t *testing.T) {
@@ -39,7 +42,7 @@ func TestAWebhooksLife(t *testing.T) {
 	var changed webhook
 	k.want(http.StatusOK, &changed, "PATCH", byName+"?dry_run=1", `{"batch_size": 7}`)
 	k.want(http.StatusOK, &changed, "PATCH", byName, `{"batch_size": 5}`, "Content-Type", "application/merge-patch+json")
-	if len(changed.Changes) != 1 || fmt.Sprint(changed.Changes[0]) != "{batch_size 20 5}" || changed.Version != 2 {
+	if len(changed.Changes) != 1 || fmt.Sprint(changed.Changes[0]) != "{batch_size 20 5 false}" || changed.Version != 2 {
 		t.Errorf("got %+v", changed)
 	}
 	raw := k.want(http.StatusOK, nil, "PATCH", byName, `{"batch_size": 5}`)
@@ -117,6 +120,80 @@ func TestBadWebhooksAreRefused(t *testing.T) {
 	k.want(http.StatusOK, &page, "GET", "/v1/webhooks", "")
 	if len(page.Items) != 1 || page.Items[0].Version != 1 {
 		t.Errorf("got %+v, want only the one that was valid, unchanged", page.Items)
+	}
+}
+
+func TestWebhooksAreListedInPages(t *testing.T) {
+	k := newKit(t)
+	for _, name := range []string{"b", "É", "a", "Z", "c"} {
+		k.create(name, "")
+	}
+	var got []string
+	for cursor := ""; ; {
+		var page struct {
+			Items []webhook
+			Next  string
+		}
+		k.want(http.StatusOK, &page, "GET", "/v1/webhooks?limit=2&cursor="+cursor, "")
+		for _, w := range page.Items {
+			got = append(got, w.Name)
+			if w.Balance == nil {
+				t.Errorf("%s has no balance", w.Name)
+			}
+		}
+		if page.Next == "" {
+			break
+		}
+		if cursor == "" {
+			// The webhook that the cursor names may be gone by then.
+			k.want(http.StatusNoContent, nil, "DELETE", "/v1/webhooks/a", "")
+		}
+		cursor = page.Next
+	}
+	if diff := cmp.Diff([]string{"Z", "a", "b", "c", "É"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProblemsAreSaidOnce(t *testing.T) {
+	k := newKit(t)
+	k.create("one", "")
+	k.create("two", "")
+	p := k.refused(http.StatusConflict, tocsin.CodeConflict, "PATCH", "/v1/webhooks/one", `{"name": "two"}`)
+	if p.Detail != `the name is taken: another webhook is named "two"; names are unique` {
+		t.Errorf("got %q", p.Detail)
+	}
+	for _, empty := range []string{"", " \n"} {
+		for method, path := range map[string]string{"PATCH": "/v1/webhooks/one", "POST": "/v1/webhooks"} {
+			p = k.refused(http.StatusBadRequest, tocsin.CodeMalformed, method, path, empty)
+			if !strings.HasPrefix(p.Detail, "the body is empty") {
+				t.Errorf("%s: got %q", method, p.Detail)
+			}
+		}
+	}
+	for _, none := range []string{`[]`, `{"events": []}`} {
+		p = k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "POST", "/v1/events", none)
+		if !strings.HasPrefix(p.Detail, "no events") {
+			t.Errorf("got %q", p.Detail)
+		}
+	}
+}
+
+func TestAChangedSecretShowsAsOne(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	var changed webhook
+	k.want(http.StatusOK, &changed, "PATCH", "/v1/webhooks/soc", `{"batch_size": 3, "config": {"headers": {"X-Token": "one"}}}`)
+	r := k.want(http.StatusOK, &changed, "PATCH", "/v1/webhooks/soc", `{"batch_size": 5, "config": {"headers": {"X-Token": "two"}}}`)
+	want := []webhooks.Change{
+		{Field: "batch_size", From: 3.0, To: 5.0},
+		{Field: "config.headers.X-Token", From: tocsin.Redacted, To: tocsin.Redacted, Secret: true},
+	}
+	if diff := cmp.Diff(want, changed.Changes); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(string(r.body), "two") {
+		t.Error("shows the secret")
 	}
 }
 

@@ -118,6 +118,11 @@ func TestExtraHandlersBesideTheAPI(t *testing.T) {
 	if status, answer := call(t, "GET", "http://"+a.Addr()+"/v1/events/%2Fhosts%2F%2Fa/1", ""); status != http.StatusNotFound || !strings.Contains(answer, `/hosts//a`) {
 		t.Errorf("the API behind it answered %d %s, want 404 about the source /hosts//a", status, answer)
 	}
+	for path, method := range map[string]string{"//v1/events": "POST", "/v1/../v1/ledger": "GET"} {
+		if status, answer := call(t, method, "http://"+a.Addr()+path, ""); status != http.StatusNotFound || !strings.Contains(answer, "urn:tocsin:problem:not_found") {
+			t.Errorf("%s %s answers %d %s, want 404 and no redirect", method, path, status, answer)
+		}
+	}
 }
 
 func TestKeysAreAskedForUnlessOpen(t *testing.T) {

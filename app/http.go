@@ -34,15 +34,26 @@ func (a *App) startAPI(p parts) error {
 		return fmt.Errorf("setting up the API: %w", err)
 	}
 	if len(a.cfg.Handlers) > 0 {
-		mux := http.NewServeMux()
-		for pattern, h := range a.cfg.Handlers {
-			mux.Handle(pattern, h)
-		}
-		mux.Handle("/", handler)
-		handler = mux
+		handler = beside(handler, a.cfg.Handlers)
 	}
 	a.addr, err = a.listen("API", a.cfg.Listen, handler)
 	return err
+}
+
+// beside serves handlers by their patterns and leaves everything else to rest as it is:
+// one ServeMux for both would redirect paths that rest refuses with a problem document.
+func beside(rest http.Handler, handlers map[string]http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, h := range handlers {
+		mux.Handle(pattern, h)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			rest.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // startMetrics serves metrics and health at an address of their own, which need not be

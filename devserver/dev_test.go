@@ -2,12 +2,16 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin/catalog"
 	"github.com/tocsin-alerts/tocsin/devserver/devtest"
@@ -115,6 +119,63 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	third.MustFail()
 	if !strings.Contains(third.Output(), "in use by another program") {
 		t.Errorf("with the API's address taken it says %q", third.Output())
+	}
+	// A start that is refused leaves nothing behind.
+	for flag, taken := range map[string]string{"-api-addr": strings.TrimPrefix(d.URL, "http://"), "-temporal-addr": d.TemporalAddr, "-ui-addr": d.UIAddr} {
+		dir := filepath.Join(t.TempDir(), "new")
+		args := []string{"-data-dir", dir, "-api-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", flag, taken}
+		refused := devtest.Start(t, devtest.Dev(t), args, nil)
+		refused.MustFail()
+		if want := flag + ": " + taken + " is in use by another program"; !strings.Contains(refused.Output(), want) {
+			t.Errorf("it says %q, want %q", refused.Output(), want)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is taken, and the data directory is there: %v", flag, err)
+		}
+	}
+}
+
+// The first signal waits for a slow delivery and says so, the second does not wait.
+func TestASecondSignalStopsAtOnce(t *testing.T) {
+	receiver := devtest.NewReceiver(t)
+	d := devtest.StartDev(t, devtest.DevOptions{})
+	d.MustCreate(map[string]any{"name": "slow", "channel": "webhook", "frequency": "instant", "config": map[string]any{"url": receiver.URL("slow")}})
+	receiver.Hold()
+	ids := d.MustSend(devtest.Events("custom.test", 3)...)
+	receiver.MustCount(1)
+	interrupt := func() {
+		t.Helper()
+		if err := syscall.Kill(d.PID(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	interrupt()
+	d.MustPrint("waiting for deliveries under way; Ctrl-C again to stop now")
+	began := time.Now()
+	interrupt()
+	if code := d.MustFail(); code != 1 {
+		t.Errorf("it ends with %d", code)
+	}
+	t.Logf("it ended %v after the second signal", time.Since(began))
+	if !strings.Contains(d.Output(), "stopped at once by a second signal") {
+		t.Errorf("it says %q", d.Output())
+	}
+	receiver.Release()
+	d.Restart()
+	receiver.MustGet(ids...)
+	d.MustSettle("slow")
+}
+
+func TestTheRootLeadsToTheInbox(t *testing.T) {
+	d := devtest.StartDev(t, devtest.DevOptions{})
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Get(d.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/inbox" {
+		t.Errorf("GET / answers %s, Location %q", resp.Status, resp.Header.Get("Location"))
 	}
 }
 

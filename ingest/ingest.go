@@ -104,8 +104,8 @@ func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) 
 	if len(d.events) == 0 && d.problems.total == 0 {
 		return Result{}, tocsin.Errorf(tocsin.CodeInvalid, "no events: the body is an empty list; send at least one event")
 	}
-	in.validate(d.events, &d.problems)
 	in.refuseReserved(d.events, &d.problems)
+	in.validate(d.events, &d.problems)
 	if err := d.problems.err(len(d.events)); err != nil {
 		return Result{}, err
 	}
@@ -143,8 +143,8 @@ func (in *Ingest) SubmitEach(ctx context.Context, events []tocsin.Event) (Result
 	for i := range events {
 		one := []tocsin.Event{events[i]}
 		var p problems
-		in.validate(one, &p)
 		in.refuseReserved(one, &p)
+		in.validate(one, &p)
 		if p.total == 0 {
 			valid = append(valid, one[0])
 			continue
@@ -190,7 +190,7 @@ func (in *Ingest) validate(events []tocsin.Event, p *problems) {
 			p.tooLarge = p.tooLarge || len(e.Raw) > tocsin.MaxEventBytes
 			continue
 		}
-		if e.Type == "" {
+		if e.Type == "" || known && p.has(i, "type") {
 			continue // said already
 		}
 		for _, f := range in.catalog.Validate(e) {

@@ -204,7 +204,7 @@ func TestPipelineTypesAreReserved(t *testing.T) {
 			continue
 		}
 		own++
-		_, err := in.Receive(t.Context(), http.Header{}, a.Example)
+		_, err := in.Receive(t.Context(), http.Header{}, []byte(`{"id":"1","source":"/s","type":"`+a.Type+`","data":{}}`))
 		var invalid *tocsin.Error
 		if !errors.As(err, &invalid) || invalid.Code != tocsin.CodeInvalid || len(invalid.Fields) != 1 || invalid.Fields[0].Field != "type" || !strings.Contains(invalid.Fields[0].Message, "reserved") {
 			t.Errorf("%s: Receive: %v", a.Type, err)

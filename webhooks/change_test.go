@@ -78,7 +78,7 @@ func TestChangeKeepsAndShowsNoSecrets(t *testing.T) {
 	}})
 	changed := k.mustChange(t, "soc", `{"config": {"method": "PUT", "headers": {"X-Token": "[redacted]", "X-Other": "hush-three"}}}`)
 	want := []webhooks.Change{
-		{Field: "config.headers.X-Other", From: tocsin.Redacted, To: tocsin.Redacted},
+		{Field: "config.headers.X-Other", From: tocsin.Redacted, To: tocsin.Redacted, Secret: true},
 		{Field: "config.method", From: "POST", To: "PUT"},
 	}
 	if diff := cmp.Diff(want, changed.Changes); diff != "" {
@@ -94,7 +94,7 @@ func TestChangeKeepsAndShowsNoSecrets(t *testing.T) {
 
 	// A rotation names the stored secret without knowing it.
 	rotated := k.mustChange(t, "soc", `{"config": {"signing_secret": ["whsec_bmV3IHNlY3JldCBvZiB0aGlydHktdHdvIGJ5dGVzISE=", "[redacted]"]}}`)
-	if diff := cmp.Diff([]webhooks.Change{{Field: "config.signing_secret", From: tocsin.Redacted, To: []any{tocsin.Redacted, tocsin.Redacted}}}, rotated.Changes); diff != "" {
+	if diff := cmp.Diff([]webhooks.Change{{Field: "config.signing_secret", From: tocsin.Redacted, To: []any{tocsin.Redacted, tocsin.Redacted}, Secret: true}}, rotated.Changes); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := k.Test(t.Context(), "soc"); err != nil {

@@ -92,7 +92,7 @@ func conclude(name, id string, others []tocsin.Webhook, p *problems) error {
 func nameTaken(name string) *tocsin.Error {
 	return &tocsin.Error{
 		Code: tocsin.CodeConflict, Message: "the name is taken", Err: tocsin.ErrNameTaken,
-		Fields: []tocsin.FieldError{{Field: "name", Message: fmt.Sprintf("another webhook is named %q; names are unique", name)}},
+		Fields: []tocsin.FieldError{{Field: "name", Message: fmt.Sprintf("another webhook is named %q; names are unique", cut(name))}},
 	}
 }
 

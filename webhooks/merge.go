@@ -111,10 +111,16 @@ type Change struct {
 	// [redacted] on both sides.
 	From any `json:"from"`
 	To   any `json:"to"`
+	// Secret says that a value is a secret, or holds one: From and To may look the same
+	// and differ all the same.
+	Secret bool `json:"secret,omitempty"`
 }
 
 // side is one side of a comparison: a value, and what may be shown of it.
 type side struct{ clear, public any }
+
+// secret reports whether not all of the value may be shown.
+func (s side) secret() bool { return !reflect.DeepEqual(s.clear, s.public) }
 
 func (s side) at(key string) side {
 	c, _ := s.clear.(map[string]any)
@@ -131,7 +137,7 @@ func differences(at string, from, to side) []Change {
 		if reflect.DeepEqual(from.clear, to.clear) {
 			return nil
 		}
-		return []Change{{Field: at, From: from.public, To: to.public}}
+		return []Change{{Field: at, From: from.public, To: to.public, Secret: from.secret() || to.secret()}}
 	}
 	keys := map[string]bool{}
 	for k := range old {

@@ -1,5 +1,5 @@
 // Package demo fills a running tocsin-dev with something to look at: a webhook of each
-// kind, delivering to the inbox, and an event of every alert type.
+// kind, delivering to the inbox, and an event of every alert type that producers report.
 package demo
 
 import (

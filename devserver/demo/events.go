@@ -10,10 +10,14 @@ import (
 )
 
 // Events returns the catalog's example of every alert type, as if it had happened now:
-// with ids never used before and all its times moved along.
+// with ids never used before and all its times moved along. The types of category
+// pipeline are left out: Tocsin reports them itself, and takes them from nobody.
 func Events(c *catalog.Catalog, now time.Time) ([]map[string]any, error) {
 	var all []map[string]any
 	for _, t := range c.Types() {
+		if t.Category == catalog.CategoryPipeline {
+			continue
+		}
 		var e map[string]any
 		if err := json.Unmarshal(t.Example, &e); err != nil {
 			return nil, fmt.Errorf("reading example of %s: %w", t.Type, err)

@@ -95,7 +95,47 @@ func (c *Config) complete() error {
 	if strings.ContainsAny(dir, "?#%") {
 		return fmt.Errorf("-data-dir: %q holds one of ? # %%, which SQLite would misread; choose another folder", dir)
 	}
-	return checkLoopback(c.APIAddr)
+	if err := checkLoopback(c.APIAddr); err != nil {
+		return err
+	}
+	return checkDistinct([]listener{{"-api-addr", c.APIAddr}, {"-temporal-addr", c.TemporalAddr}, {"-ui-addr", c.UIAddr}})
+}
+
+// listener is an address and the flag that sets it.
+type listener struct{ flag, addr string }
+
+// checkDistinct refuses one address for two listeners, which would otherwise be reported
+// as in use by another program.
+func checkDistinct(all []listener) error {
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if same(a.addr, b.addr) {
+				return fmt.Errorf("%s and %s are both %s; give each a port of its own", b.flag, a.flag, a.addr)
+			}
+		}
+	}
+	return nil
+}
+
+// same reports whether two addresses cannot be listened on together. What is no address
+// is for others to refuse.
+func same(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	resolve := func(host string) string {
+		if host == "localhost" {
+			return "127.0.0.1"
+		}
+		return host
+	}
+	everywhere := func(host string) bool {
+		ip := net.ParseIP(host)
+		return ip != nil && ip.IsUnspecified()
+	}
+	return resolve(hostA) == resolve(hostB) || everywhere(hostA) || everywhere(hostB)
 }
 
 // checkLoopback refuses addresses that other machines reach: the API asks for no key.

@@ -32,6 +32,9 @@ func TestParseFlagsRefuses(t *testing.T) {
 		"a name":        {[]string{"--api-addr", "example.com:8080"}, "not on loopback"},
 		"no port":       {[]string{"--api-addr", "127.0.0.1"}, "want host:port"},
 		"an argument":   {[]string{"serve"}, `no arguments, only flags: "serve"`},
+		"equal":         {[]string{"--api-addr", "127.0.0.1:8233"}, "-api-addr and -ui-addr are both 127.0.0.1:8233; give each a port of its own"},
+		"equal by name": {[]string{"--api-addr", "localhost:9000", "--temporal-addr", "127.0.0.1:9000"}, "-api-addr and -temporal-addr are both"},
+		"everywhere":    {[]string{"--temporal-addr", "0.0.0.0:9000", "--ui-addr", "127.0.0.1:9000"}, "-temporal-addr and -ui-addr are both"},
 		"a broken path": {[]string{"--data-dir", "/tmp/what?"}, "misread"},
 	} {
 		t.Run(name, func(t *testing.T) {

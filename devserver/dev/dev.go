@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -26,6 +28,10 @@ import (
 
 // stopTimeout bounds a clean stop. What is under way then is taken up at the next start.
 const stopTimeout = 20 * time.Second
+
+// slowStop is when a stop is worth explaining; one with nothing under way takes about a
+// second, for Temporal.
+const slowStop = 2 * time.Second
 
 // hosts are the names of loopback, which requests must ask for.
 var hosts = []string{"localhost", "127.0.0.1", "[::1]", "::1"}
@@ -87,12 +93,19 @@ func (d *Dev) Stop(ctx context.Context) error {
 func (d *Dev) cleanup(do func(context.Context) error) { d.cleanups = append(d.cleanups, do) }
 
 func (d *Dev) openDir(context.Context) (err error) {
+	// A start that is refused leaves no new directory behind. Where there is one, the
+	// process that uses it is to blame rather than its ports.
+	if _, err := os.Stat(d.cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
+		if err := d.checkPorts(); err != nil {
+			return err
+		}
+	}
 	if d.dir, err = openDataDir(d.cfg.DataDir); err != nil {
 		return err
 	}
 	d.cleanup(func(context.Context) error { return d.dir.close() })
 	// Before Temporal takes its time to start, and before its own port is complained of.
-	if d.cfg.APIAddr, err = freeAddr(d.cfg.APIAddr); err != nil {
+	if d.cfg.APIAddr, err = freeAddr("-api-addr", d.cfg.APIAddr); err != nil {
 		return err
 	}
 	file, err := d.dir.logFile()
@@ -118,14 +131,24 @@ func (d *Dev) openLog(file io.Writer) error {
 	return nil
 }
 
+// checkPorts returns an error when something listens already where this will.
+func (d *Dev) checkPorts() error {
+	for _, l := range []listener{{"-api-addr", d.cfg.APIAddr}, {"-temporal-addr", d.cfg.TemporalAddr}, {"-ui-addr", d.cfg.UIAddr}} {
+		if _, err := freeAddr(l.flag, l.addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // freeAddr returns addr with its port chosen, or an error when it is in use.
-func freeAddr(addr string) (string, error) {
+func freeAddr(flag, addr string) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return "", fmt.Errorf("-api-addr: %s is in use by another program; stop that one, or choose another address", addr)
+		return "", fmt.Errorf("%s: %s is in use by another program; stop that one, or choose another address", flag, addr)
 	}
 	if err != nil {
-		return "", fmt.Errorf("-api-addr: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
@@ -229,5 +252,30 @@ func Run(ctx context.Context, cfg Config) error {
 	case err = <-d.app.Failed():
 	}
 	fmt.Fprintln(d.cfg.Out, "Stopping …")
-	return errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
+	return errors.Join(err, d.stopOrLeave(context.WithoutCancel(ctx)))
+}
+
+// errLeft is how Run ends when a signal comes while it stops.
+var errLeft = errors.New("stopped at once by a second signal; what was under way is taken up at the next start")
+
+// stopOrLeave is Stop until another signal comes; then everything is left as it is, as a
+// kill would leave it, which loses nothing. It listens for that signal itself, so that it
+// works whatever else in the process listens for signals, and can say how it ended.
+func (d *Dev) stopOrLeave(ctx context.Context) error {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(again)
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.Stop(ctx) }()
+	slow := time.After(slowStop)
+	for {
+		select {
+		case err := <-stopped:
+			return err
+		case <-again:
+			return errLeft
+		case <-slow:
+			fmt.Fprintln(d.cfg.Out, "waiting for deliveries under way; Ctrl-C again to stop now")
+		}
+	}
 }

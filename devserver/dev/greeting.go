@@ -49,6 +49,6 @@ func (d *Dev) curl() string {
 }
 
 func (d *Dev) greetDemo(r demo.Report) {
-	fmt.Fprintf(d.cfg.Out, "Demo: sent %d events to the webhooks %s. What they deliver is at %s/inbox\n\n",
+	fmt.Fprintf(d.cfg.Out, "Demo: sent %d new events, as every start with --demo does, to the webhooks %s. What they deliver is at %s/inbox\n\n",
 		r.Events, strings.Join(r.Webhooks, ", "), d.URL())
 }

@@ -2,7 +2,8 @@
 // them on a page, checks their signatures, and can be told to fail.
 //
 //	POST /inbox/{name}        takes a delivery (any method but GET, HEAD and OPTIONS)
-//	GET  /inbox, /inbox/{name}  the page
+//	GET  /inbox, /inbox/{name}  the page; ?before= number
+//	GET  /                    redirects to the page
 //	GET  /inbox.json          the same for programs; ?name=, ?limit=
 //	GET  /inbox/_raw/{number} one body as it came
 //	POST /inbox/_mode         form: name, status (a number or "drop"), times, retry_after
@@ -68,6 +69,7 @@ func New(o Options) *Inbox {
 	i.box.keep, i.box.keepBytes = o.Keep, o.KeepBytes
 	// Only our own page, and programs that are no browser, may change what it does.
 	own := http.NewCrossOriginProtection()
+	i.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
 	i.mux.HandleFunc("GET /inbox", i.page)
 	i.mux.HandleFunc("GET /inbox/{$}", i.page)
 	i.mux.HandleFunc("GET /inbox/{name}", i.page)
@@ -81,7 +83,7 @@ func New(o Options) *Inbox {
 
 // Handlers returns the inbox by the patterns it is to be mounted at.
 func (i *Inbox) Handlers() map[string]http.Handler {
-	return map[string]http.Handler{"/inbox": i, "/inbox/": i, "/inbox.json": i}
+	return map[string]http.Handler{"GET /{$}": i, "/inbox": i, "/inbox/": i, "/inbox.json": i}
 }
 
 // ServeHTTP implements http.Handler.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,46 @@ func TestKeepsABoundedNumber(t *testing.T) {
 	mustContain(t, k.page("/inbox"), "The rest is in the body as it came")
 	if got := k.post("/inbox/n", strings.Repeat("x", inbox.MaxBody+1)); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body over the limit answers %d", got)
+	}
+}
+
+func TestPageStaysSmall(t *testing.T) {
+	k := newKit(t, inbox.Options{})
+	for n := range 70 {
+		k.post("/inbox/n", fmt.Sprintf("body-%02d.", n))
+		k.post("/inbox/other", "x")
+	}
+	count := func(page string) int { return strings.Count(page, `<details class="delivery"`) }
+	all, first := k.page("/inbox"), k.page("/inbox/n")
+	if count(all) != 30 || count(first) != 30 {
+		t.Errorf("the pages show %d and %d deliveries, want 30", count(all), count(first))
+	}
+	seen, pages := 0, 0
+	older := regexp.MustCompile(`href="(\?before=\d+)"`)
+	for page := first; ; pages++ {
+		for n := range count(page) {
+			mustContain(t, page, fmt.Sprintf("body-%02d.", 69-seen-n))
+		}
+		seen += count(page)
+		next := older.FindStringSubmatch(page)
+		if next == nil {
+			break
+		}
+		page = k.page("/inbox/n" + next[1])
+		mustContain(t, page, `<a href="?">Latest</a>`)
+	}
+	if seen != 70 || pages != 2 {
+		t.Errorf("%d deliveries on %d further pages, want 70 on 2", seen, pages)
+	}
+}
+
+func TestTheRootLeadsToThePage(t *testing.T) {
+	k := newKit(t, inbox.Options{})
+	if resp, _ := k.do("GET", "/", ""); resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/inbox" {
+		t.Errorf("GET / answers %s, Location %q", resp.Status, resp.Header.Get("Location"))
+	}
+	if k.Handlers()["GET /{$}"] == nil {
+		t.Error("nothing is mounted at /")
 	}
 }
 

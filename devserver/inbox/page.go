@@ -20,8 +20,8 @@ var (
 	pageJS string
 )
 
-// shownByDefault is how many deliveries the page shows until asked for all.
-const shownByDefault = 50
+// shown is how many deliveries one page shows; older ones are on the next.
+const shown = 30
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"clock": func(t time.Time) string { return t.Local().Format("15:04:05.000") },
@@ -49,7 +49,8 @@ type pageData struct {
 	Received   int // ever
 	Modes      []Mode
 	Deliveries []deliveryView
-	All        bool // everything is shown
+	Before     int // only older ones than this number are shown, 0: the latest
+	Older      int // the number before which the next page begins, 0: there is none
 	Statuses   []choice
 }
 
@@ -75,7 +76,8 @@ func (i *Inbox) page(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	data := i.pageData(name, r.URL.Query().Has("all"))
+	before, _ := strconv.Atoi(r.URL.Query().Get("before")) // what is no number is the latest
+	data := i.pageData(name, max(before, 0))
 	var out bytes.Buffer
 	if err := pageTemplate.Execute(&out, data); err != nil {
 		http.Error(w, "rendering the page: "+err.Error(), http.StatusInternalServerError)
@@ -90,11 +92,12 @@ func (i *Inbox) page(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(out.Bytes()) // an error means that the reader went away
 }
 
-func (i *Inbox) pageData(name string, everything bool) pageData {
+func (i *Inbox) pageData(name string, before int) pageData {
 	all := i.box.list("")
 	data := pageData{
 		Nonce: rand.Text(), CSS: template.CSS(pageCSS), JS: template.JS(pageJS), Base: i.options.BaseURL,
 		Name: name, Total: len(all), Received: i.box.total(), Modes: i.modes.all(), Statuses: statuses,
+		Before: before,
 	}
 	counts := map[string]int{}
 	for _, d := range all {
@@ -103,11 +106,14 @@ func (i *Inbox) pageData(name string, everything bool) pageData {
 			continue
 		}
 		data.Matching++
-		if everything || len(data.Deliveries) < shownByDefault {
+		switch n := len(data.Deliveries); {
+		case before > 0 && d.Seq >= before:
+		case n < shown:
 			data.Deliveries = append(data.Deliveries, view(d))
+		case data.Older == 0:
+			data.Older = data.Deliveries[n-1].Seq
 		}
 	}
-	data.All = len(data.Deliveries) == data.Matching
 	for n, c := range counts {
 		data.Names = append(data.Names, nameCount{n, c})
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // maxShown bounds how much of one body the page shows; the rest is a link away.
-const maxShown = 64 << 10
+const maxShown = 16 << 10
 
 // deliveryView is a delivery as the page shows it.
 type deliveryView struct {

@@ -113,7 +113,7 @@ func printPlan(w io.Writer, steps []step) bool {
 		count[s.Action]++
 		fmt.Fprintf(w, "%s %s (%s)\n", signs[s.Action], clean(s.Name), clean(s.Channel))
 		for _, c := range s.Changes {
-			fmt.Fprintf(w, "    %s: %s -> %s\n", clean(c.Field), compact(c.From), compact(c.To))
+			fmt.Fprintf(w, "    %s: %s\n", clean(c.Field), c)
 		}
 	}
 	if count[keep] == len(steps) {
@@ -122,6 +122,16 @@ func printPlan(w io.Writer, steps []step) bool {
 	}
 	fmt.Fprintf(w, "%d to create, %d to change, %d to delete, %d as they should be\n", count[create], count[modify], count[remove], count[keep])
 	return true
+}
+
+// String shows the difference on one line. Two secrets look the same, so that they
+// differ is said.
+func (c change) String() string {
+	from, to := compact(c.From), compact(c.To)
+	if c.Secret && from == to {
+		return "(secret) changed"
+	}
+	return from + " -> " + to
 }
 
 // compact shows a value of a difference on one line.

@@ -138,6 +138,18 @@ func fieldText(f tocsin.FieldError) string {
 	return strings.TrimPrefix(one.Error(), "x: ")
 }
 
+// withoutField is a problem's detail without its single field, which the detail repeats
+// for those who show only that; the title when nothing else is left.
+func withoutField(detail, title string, f tocsin.FieldError) string {
+	for _, repeated := range []string{fieldText(f), f.Message} {
+		if detail == repeated {
+			return first(title, detail)
+		}
+		detail = strings.TrimSuffix(detail, ": "+repeated)
+	}
+	return detail
+}
+
 // readProblem turns an answer that is not 2xx into an error.
 func readProblem(resp *http.Response, body []byte) error {
 	e := &tocsin.Error{Code: codeOfStatus[resp.StatusCode], Message: resp.Status}
@@ -160,8 +172,7 @@ func readProblem(resp *http.Response, body []byte) error {
 	}
 	e.Fields = pr.Errors
 	if len(e.Fields) == 1 {
-		// The detail repeats a single field, for those who show only that.
-		e.Message = strings.TrimSuffix(e.Message, ": "+fieldText(e.Fields[0]))
+		e.Message = withoutField(e.Message, pr.Title, e.Fields[0])
 	}
 	if e.Code == tocsin.CodeUnauthorized {
 		e.Message += "; put an API key into TOCSIN_API_KEY (make one with `tocsin keys create`)"

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,10 +34,11 @@ func (p *program) deliveriesList() *cobra.Command {
 			if webhook != "" {
 				path = webhookPath(webhook, "/deliveries")
 			}
-			return show(cmd.Context(), p, http.MethodGet, path, query, func(w io.Writer, v page[tocsin.Delivery]) error {
-				t := newTable(w, "CREATED", "STATE", "EVENTS", "ATTEMPTS", "FINISHED", "ID", "REASON")
+			return show(cmd.Context(), p, http.MethodGet, path, query, func(w io.Writer, v page[deliverySummary]) error {
+				t := newTable(w, "CREATED", "WEBHOOK", "STATE", "EVENTS", "ATTEMPTS", "FINISHED", "NEXT ATTEMPT", "ID", "REASON")
 				for _, d := range v.Items {
-					t.row(when(&d.CreatedAt), d.State, d.Count, d.Attempts, when(d.FinishedAt), d.ID, d.Reason)
+					t.row(when(&d.CreatedAt), first(d.WebhookName, d.WebhookID), d.State, d.Count, d.Attempts,
+						when(d.FinishedAt), when(d.DueAt), d.ID, first(d.Reason, d.LastError))
 				}
 				if err := t.flush(); err != nil {
 					return err
@@ -51,13 +53,20 @@ func (p *program) deliveriesList() *cobra.Command {
 	return cmd
 }
 
+// deliverySummary is a delivery as the API's lists show it.
+type deliverySummary struct {
+	tocsin.Delivery
+	WebhookName string     `json:"webhook"`
+	LastError   string     `json:"last_error"`
+	DueAt       *time.Time `json:"due_at"`
+	Next        string     `json:"next"`
+}
+
 // deliveryView is one delivery as the API shows it.
 type deliveryView struct {
-	tocsin.Delivery
-	AttemptLog  []tocsin.Attempt `json:"attempt_log"`
-	Events      []tocsin.Event   `json:"events"`
-	WebhookName string           `json:"webhook"`
-	Next        string           `json:"next"`
+	deliverySummary
+	AttemptLog []tocsin.Attempt `json:"attempt_log"`
+	Events     []tocsin.Event   `json:"events"`
 }
 
 func (p *program) deliveriesGet() *cobra.Command {

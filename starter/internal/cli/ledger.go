@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +77,7 @@ type verified struct {
 func (p *program) verifyLedger(ctx context.Context) error {
 	store, err := p.store(ctx)
 	if err != nil {
-		return err
+		return howToVerify(p.Getenv("TOCSIN_DATABASE_URL"), err)
 	}
 	defer store.Close()
 	counted, recounted, err := store.Recount(ctx)
@@ -99,6 +100,18 @@ func (p *program) verifyLedger(ctx context.Context) error {
 	}
 	if err == nil && wrong > 0 {
 		return fmt.Errorf("%d of %d webhooks: %w", wrong, len(list), errUnbalanced)
+	}
+	return err
+}
+
+// howToVerify adds to an error of opening the store what to do about it. tocsin-dev
+// never lets another process into its store, and needs no TOCSIN_DATABASE_URL itself.
+func howToVerify(url string, err error) error {
+	switch {
+	case url == "":
+		return tocsin.Errorf(tocsin.CodeOf(err), "%w; --verify opens the store itself: to verify that of tocsin-dev, stop tocsin-dev first, then set TOCSIN_DATABASE_URL=sqlite:<data-dir>/tocsin.db", err)
+	case strings.HasPrefix(url, "sqlite:") && tocsin.CodeOf(err) == tocsin.CodeUnavailable:
+		return tocsin.Errorf(tocsin.CodeUnavailable, "%w; stop tocsin-dev first, then run this again with TOCSIN_DATABASE_URL=%s", err, url)
 	}
 	return err
 }

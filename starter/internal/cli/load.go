@@ -98,7 +98,8 @@ func (p *program) readInput(file string, limit int64) ([]byte, error) {
 // parseFile reads the documents of one file.
 func (p *program) parseFile(file string, content []byte, wrong *complaints) []wanted {
 	var all []wanted
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	lines := &lineReader{rest: content}
+	decoder := yaml.NewDecoder(lines)
 	for documents := 0; ; documents++ {
 		var doc yaml.Node
 		err := decoder.Decode(&doc)
@@ -109,7 +110,7 @@ func (p *program) parseFile(file string, content []byte, wrong *complaints) []wa
 			return all
 		}
 		if err != nil {
-			wrong.addYAML(file, err)
+			wrong.addSyntax(file, content, lines.read, err)
 			return all
 		}
 		for _, item := range listed(file, doc.Content[0], wrong) {
@@ -229,6 +230,66 @@ func (c *complaints) addYAML(file string, err error) {
 			m = found[2]
 		}
 		c.add(file, line, "%s", strings.TrimPrefix(m, "yaml: "))
+	}
+}
+
+// lineReader hands out one line at a time, and so knows how far a parser came.
+type lineReader struct {
+	rest []byte
+	read int // lines
+}
+
+// Read implements io.Reader.
+func (r *lineReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	end := bytes.IndexByte(r.rest, '\n') + 1
+	if end == 0 {
+		end = len(r.rest)
+	}
+	n := copy(p, r.rest[:end])
+	if n == end {
+		r.read++
+	}
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// maxTries bounds the search for the line of a syntax error.
+const maxTries = 500
+
+// addSyntax adds what is wrong with the YAML of a file whose parser stopped after so
+// many lines. The parser names the line before the one at which the construct begins
+// that it could not finish, which may be far from the mistake; the line that matters is
+// the one without which those before it are sound.
+func (c *complaints) addSyntax(file string, content []byte, stopped int, err error) {
+	found := yamlLine.FindStringSubmatch(err.Error())
+	if found == nil {
+		c.addYAML(file, err)
+		return
+	}
+	starts := []int{0} // of each line
+	for line := range bytes.Lines(content) {
+		starts = append(starts, starts[len(starts)-1]+len(line))
+	}
+	for line := min(stopped, len(starts)-1); line > max(stopped-maxTries, 0); line-- {
+		if sound(content[:starts[line-1]]) {
+			c.add(file, line, "%s", found[2])
+			return
+		}
+	}
+	c.addYAML(file, err)
+}
+
+// sound reports whether YAML can be parsed.
+func sound(content []byte) bool {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var doc yaml.Node
+		if err := decoder.Decode(&doc); err != nil {
+			return errors.Is(err, io.EOF)
+		}
 	}
 }
 

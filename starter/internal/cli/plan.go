@@ -38,9 +38,10 @@ var signs = map[action]string{create: "+", modify: "~", remove: "-", keep: "="}
 
 // change is one field before and after, secrets redacted.
 type change struct {
-	Field string `json:"field"`
-	From  any    `json:"from"`
-	To    any    `json:"to"`
+	Field  string `json:"field"`
+	From   any    `json:"from"`
+	To     any    `json:"to"`
+	Secret bool   `json:"secret,omitempty"`
 }
 
 // existing is a webhook as the API shows it.
@@ -92,6 +93,9 @@ func (c *complaints) addRefused(w wanted, refused *tocsin.Error) {
 		c.add(w.file, w.node.Line, "webhook %q: %s", w.name, refused.Message)
 	}
 	for _, f := range refused.Fields {
+		if isCircle(f) && c.hasCircle(w.name) {
+			continue // the server saw what order has said of the files
+		}
 		c.add(w.file, w.line(f.Field), "webhook %q: %s: %s", w.name, f.Field, f.Message)
 	}
 }
@@ -180,8 +184,7 @@ func (p *planner) order(wrong *complaints) []wanted {
 	var visit func(w wanted, path []string)
 	visit = func(w wanted, path []string) {
 		if slices.Contains(path, w.name) {
-			circle := append(path[slices.Index(path, w.name):], w.name)
-			wrong.add(w.file, w.node.Line, "webhook %q: fallback and escalate go in a circle: %s", w.name, strings.Join(circle, " -> "))
+			wrong.addCircle(w, append(path[slices.Index(path, w.name):], w.name))
 			return
 		}
 		if done[w.name] {
@@ -203,6 +206,30 @@ func (p *planner) order(wrong *complaints) []wanted {
 		visit(w, nil)
 	}
 	return ordered
+}
+
+// addCircle says in the server's words that following references from w comes back to it.
+func (c *complaints) addCircle(w wanted, circle []string) {
+	field := "fallback"
+	if name, _ := w.value["fallback"].(string); name != circle[1] {
+		field = "escalate"
+	}
+	c.add(w.file, w.line(field), "webhook %q: %s: %s%s", w.name, field, makesACircle, strings.Join(circle, " → "))
+}
+
+const makesACircle = "makes a circle: "
+
+// hasCircle reports whether a circle through the webhook was found.
+func (c *complaints) hasCircle(name string) bool {
+	return slices.ContainsFunc(*c, func(f tocsin.FieldError) bool {
+		_, circle, found := strings.Cut(f.Message, makesACircle)
+		return found && slices.Contains(strings.Split(circle, " → "), name)
+	})
+}
+
+// isCircle reports whether the server says that a webhook's references come back to it.
+func isCircle(f tocsin.FieldError) bool {
+	return strings.HasPrefix(f.Message, makesACircle) || strings.HasSuffix(f.Message, "is this webhook itself")
 }
 
 // deletions lists what is in no file, those that name others first.
