@@ -105,6 +105,9 @@ func (w *webhook) deliver(ctx workflow.Context) (out activities.DeliverResult, e
 	actx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, deliverOptions(w.label()+": deliver")))
 	defer cancel()
 	w.waiting = "delivering"
+	if w.last.Name != "" {
+		workflow.SetCurrentDetails(ctx, w.card("delivers; a retry that is waited for is among the pending activities"))
+	}
 	f := workflow.ExecuteActivity(actx, acts.Deliver, activities.DeliverInput{WebhookID: w.in.ID})
 	if err := workflow.Await(ctx, func() bool { return f.IsReady() || w.poked || w.doorbell.Len() > 0 || w.full(ctx) }); err != nil && ctx.Err() == nil {
 		return out, err
@@ -198,7 +201,7 @@ func shownOf(r activities.DeliverResult) shown {
 
 // show brings search attributes and the status card up to date.
 func (w *webhook) show(ctx workflow.Context) error {
-	workflow.SetCurrentDetails(ctx, w.card(ctx))
+	workflow.SetCurrentDetails(ctx, w.card(next(ctx, w.last)))
 	if now := shownOf(w.last); now != w.shown && now.name != "" {
 		w.shown = now
 		attrs := []temporal.SearchAttributeUpdate{
@@ -217,18 +220,22 @@ func (w *webhook) show(ctx workflow.Context) error {
 	return nil
 }
 
-// card is the Web UI's Current Details: a table in Markdown.
-func (w *webhook) card(ctx workflow.Context) string {
-	r := w.last
-	next := string(r.Next)
+// next says what follows a Deliver, for the status card.
+func next(ctx workflow.Context, r activities.DeliverResult) string {
 	switch r.Next {
 	case activities.NextWait:
-		next = fmt.Sprintf("%s at %s", r.Why, workflow.Now(ctx).Add(r.Wait).UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s at %s", r.Why, workflow.Now(ctx).Add(r.Wait).UTC().Format(time.RFC3339))
 	case activities.NextIdle:
-		next = "waits for events"
+		return "waits for events"
 	case activities.NextParked:
-		next = "holds its events: " + r.Why
+		return "holds its events: " + r.Why
 	}
+	return string(r.Next)
+}
+
+// card is the Web UI's Current Details: a table in Markdown.
+func (w *webhook) card(next string) string {
+	r := w.last
 	last := "none yet"
 	if r.LastDelivery != nil {
 		last = r.LastDelivery.UTC().Format(time.RFC3339)
