@@ -23,8 +23,9 @@
 //
 // # Reading order
 //
-// event.go, webhook.go, delivery.go, channel.go and store.go hold the nouns and the
-// interfaces; errors.go says how failures are told apart; secret.go and keyring.go
-// keep secrets out of sight. Imports point one way: mains → app → {workflows →
-// activities, api, console, ingest → catalog, integrations, store} → tocsin.
+// event.go, webhook.go, delivery.go, channel.go, store.go and history.go hold the nouns
+// and the interfaces; errors.go says how failures are told apart; secret.go and
+// keyring.go keep secrets out of sight. Imports point one way: mains → app →
+// {workflows → activities, api, console, ingest → catalog, integrations, store} →
+// tocsin.
 package tocsin
