@@ -37,9 +37,7 @@ func (a *Activities) Do(ctx context.Context, in ControlInput) (ControlResult, er
 			w, err = a.Store.Webhook(ctx, in.WebhookID)
 		}
 	case "redeliver":
-		if _, err = a.Store.Redeliver(ctx, in.Delivery); err == nil {
-			w, err = a.Store.Webhook(ctx, in.WebhookID)
-		}
+		w, err = a.redeliver(ctx, in)
 	default:
 		err = tocsin.Invalid("update", "%q is not known", in.Update)
 	}
@@ -47,4 +45,20 @@ func (a *Activities) Do(ctx context.Context, in ControlInput) (ControlResult, er
 		return ControlResult{}, asApplicationError(err)
 	}
 	return ControlResult{State: w.State, Version: w.Version}, nil
+}
+
+// redeliver makes a delivery of this webhook ready again. Another webhook's is refused:
+// its workflow would not hear of it.
+func (a *Activities) redeliver(ctx context.Context, in ControlInput) (tocsin.Webhook, error) {
+	d, _, _, err := a.Store.Delivery(ctx, in.Delivery)
+	if err != nil {
+		return tocsin.Webhook{}, err
+	}
+	if d.WebhookID != in.WebhookID {
+		return tocsin.Webhook{}, tocsin.Invalid("delivery", "%q is of webhook %s; send the update to that one's workflow", in.Delivery, d.WebhookID)
+	}
+	if _, err := a.Store.Redeliver(ctx, in.Delivery); err != nil {
+		return tocsin.Webhook{}, err
+	}
+	return a.Store.Webhook(ctx, in.WebhookID)
 }

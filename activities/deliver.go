@@ -97,9 +97,13 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 		return r.result(NextParked, 0, string(lease.Webhook.State)), nil
 	}
 	if lease.DueAt != nil {
-		if wait := lease.DueAt.Sub(lease.Now); wait > dueSlack {
+		wait := lease.DueAt.Sub(lease.Now)
+		if wait > dueSlack {
 			return r.result(NextWait, wait, "retry after a failure"), nil
-		} else if wait > 0 && !sleep(r.stopping(ctx), wait) {
+		}
+		soon, stop := r.stopping(ctx)
+		defer stop()
+		if wait > 0 && !sleep(soon, wait) {
 			return r.result(NextAgain, 0, "stopping"), nil
 		}
 	}

@@ -284,3 +284,29 @@ func TestAReceiverThatRefusesEverythingIsHeld(t *testing.T) {
 		}
 	})
 }
+
+func TestRedeliverByHandIsForTheWebhooksOwn(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		r := newReceiver()
+		a := newActivities(s, r)
+		w, other := newWebhook(t, s, nil), newWebhook(t, s, nil)
+		submit(t, s, w, "1")
+		deliver(t, a, w)
+		id := r.notifications()[0].DeliveryID
+		_, err := a.Do(t.Context(), activities.ControlInput{WebhookID: other.ID, Update: "redeliver", Delivery: id})
+		if tocsin.CodeOf(err) != tocsin.CodeInvalid {
+			t.Errorf("by another webhook's workflow: got %v, want a refusal", err)
+		}
+		if _, err := a.Do(t.Context(), activities.ControlInput{WebhookID: w.ID, Update: "redeliver", Delivery: id}); err != nil {
+			t.Fatalf("redelivering: %v", err)
+		}
+		deliver(t, a, w)
+		if sent := r.notifications(); len(sent) != 2 || sent[1].DeliveryID != id {
+			t.Errorf("sent %d times, want twice under one id", len(sent))
+		}
+		if b := balance(t, s, w); b.Accepted != 1 || b.Delivered != 1 {
+			t.Errorf("ledger %+v, want no bucket moved", b)
+		}
+	})
+}

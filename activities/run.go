@@ -90,11 +90,11 @@ func (r *run) heartbeat(ctx context.Context) (stop func()) {
 
 // stopping is done when the call should return soon: it was cancelled or the worker
 // stops. What is being sent is still finished and recorded.
-func (r *run) stopping(ctx context.Context) context.Context {
-	if !activity.IsActivity(ctx) {
-		return ctx
-	}
+func (r *run) stopping(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	if !activity.IsActivity(ctx) {
+		return ctx, cancel
+	}
 	stop := activity.GetWorkerStopChannel(ctx)
 	go func() {
 		defer cancel()
@@ -103,13 +103,15 @@ func (r *run) stopping(ctx context.Context) context.Context {
 		case <-ctx.Done():
 		}
 	}()
-	return ctx
+	return ctx, cancel
 }
 
 // deliver does the webhook's work by its frequency.
 func (r *run) deliver(ctx context.Context) (DeliverResult, error) {
-	soon, cancel := context.WithDeadline(r.stopping(ctx), r.until)
-	defer cancel() // also ends the goroutine of stopping
+	soon, stop := r.stopping(ctx)
+	defer stop()
+	soon, cancel := context.WithDeadline(soon, r.until)
+	defer cancel()
 	if r.lease.Webhook.Frequency == tocsin.Periodic {
 		return r.periodic(ctx, soon)
 	}

@@ -21,8 +21,6 @@ type Config struct {
 	Ingest *ingest.Ingest
 	// Webhooks configures. Required.
 	Webhooks *webhooks.Service
-	// Conductor wakes a webhook after a redelivery. Nil leaves it to the sweeper.
-	Conductor tocsin.Conductor
 	// Catalog is served at /v1/alert-types. Nil is catalog.Default().
 	Catalog *catalog.Catalog
 	// Open asks for no keys. It is for a listener on loopback alone; the Host header and

@@ -190,60 +190,16 @@ func noDelivery(id string) error {
 	return tocsin.Errorf(tocsin.CodeNotFound, "no delivery has the id %q", id)
 }
 
-// redeliver makes a delivery ready again and then, as every writer of owed work does,
-// rings its webhook.
 func (s *server) redeliver(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	d, err := s.Store.Redeliver(r.Context(), id)
-	if errors.Is(err, tocsin.ErrNotFound) {
+	if err := s.Webhooks.Redeliver(r.Context(), id); errors.Is(err, tocsin.ErrNotFound) {
 		return noDelivery(id)
+	} else if err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("redelivering: %w", err)
-	}
-	s.ring(r.Context(), d.WebhookID)
-	s.apply(r.Context(), d.WebhookID)
 	view, err := s.delivery(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, view)
-}
-
-// apply tells a webhook that waits for its tick, and so is awake and is not rung, that a
-// delivery was made ready again.
-func (s *server) apply(ctx context.Context, webhookID string) {
-	if s.Conductor == nil {
-		return
-	}
-	w, err := s.Store.Webhook(ctx, webhookID)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
-		defer cancel()
-		err = s.Conductor.Apply(ctx, webhookID, "redeliver", w.Version)
-	}
-	if err != nil {
-		s.Logger.Warn("telling the webhook of a redelivery; the sweeper will make up for it", "webhook", webhookID, "error", err)
-	}
-}
-
-// applyTimeout is longer than what the conductor takes to see that no worker answers,
-// and to ring instead.
-const applyTimeout = 5 * time.Second
-
-// ringTimeout bounds how long an answer waits for a Temporal that may be away.
-const ringTimeout = 2 * time.Second
-
-// ring wakes a webhook after a commit. The caller's going away, and a failure, change
-// nothing about what was committed: the sweeper makes up for it.
-func (s *server) ring(ctx context.Context, webhookID string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ringTimeout)
-	defer cancel()
-	asleep, err := s.Store.Ring(ctx, []string{webhookID})
-	if err == nil && len(asleep) > 0 && s.Conductor != nil {
-		err = s.Conductor.Ring(ctx, asleep...)
-	}
-	if err != nil {
-		s.Logger.Warn("ringing; the sweeper will make up for it", "webhook", webhookID, "error", err)
-	}
 }

@@ -65,7 +65,7 @@ func newKit(t *testing.T, adjust ...func(*api.Config)) *kit {
 		CheckFilter: func(expr string) error { _, err := ingest.CompileFilter(expr); return err },
 	})
 	must(t, err)
-	config := api.Config{Store: k.store, Ingest: in, Webhooks: k.webhooks, Conductor: k.conductor, Logger: logger}
+	config := api.Config{Store: k.store, Ingest: in, Webhooks: k.webhooks, Logger: logger}
 	for _, f := range adjust {
 		f(&config)
 	}

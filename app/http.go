@@ -27,7 +27,7 @@ const (
 
 func (a *App) startAPI(p parts) error {
 	handler, err := api.New(api.Config{
-		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Conductor: p.conductor, Catalog: p.catalog,
+		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Catalog: p.catalog,
 		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Registry: a.registry, Logger: a.log,
 	})
 	if err != nil {

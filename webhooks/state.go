@@ -95,6 +95,23 @@ func (s *Service) RunNow(ctx context.Context, idOrName string) (tocsin.Webhook, 
 	return w, nil
 }
 
+// Redeliver makes a delivery ready again, under the same id, and wakes its webhook, also
+// one that waits for its tick and so is awake already. Errors are those of
+// tocsin.Queue's Redeliver.
+func (s *Service) Redeliver(ctx context.Context, deliveryID string) error {
+	d, err := s.Store.Redeliver(ctx, deliveryID)
+	if err != nil {
+		return fmt.Errorf("redelivering: %w", err)
+	}
+	w, err := s.Store.Webhook(ctx, d.WebhookID)
+	if err != nil {
+		return fmt.Errorf("reading the webhook of a redelivery: %w", err)
+	}
+	s.ring(ctx, w.ID)
+	s.apply(ctx, w, "redeliver")
+	return nil
+}
+
 // Delete removes a webhook. What it still owed is suppressed as "webhook deleted"; its
 // history stays. CodeConflict while another names it as fallback or escalation.
 func (s *Service) Delete(ctx context.Context, idOrName string) error {

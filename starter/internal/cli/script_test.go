@@ -181,7 +181,7 @@ func (s *system) assemble(keys bool) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{Store: s.store, Ingest: in, Webhooks: s.hooks, Conductor: deaf{}, Open: !keys})
+	return api.New(api.Config{Store: s.store, Ingest: in, Webhooks: s.hooks, Open: !keys})
 }
 
 // deliver runs the real activity once, as a worker would.
