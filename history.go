@@ -100,16 +100,24 @@ type Key struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	LastUsed  *time.Time `json:"last_used,omitempty"` // to the minute
+	// OldExpiresAt is when the text from before the last rotation stops working; nil when
+	// it has.
+	OldExpiresAt *time.Time `json:"old_expires_at,omitempty"`
 }
 
 // Keys keeps API keys.
 type Keys interface {
 	// CreateKey stores a key under the SHA-256 of its text; ErrNameTaken.
 	CreateKey(ctx context.Context, k Key, hash []byte) (Key, error)
-	// KeyByHash finds one that has not expired, and notes its use at most once a minute;
+	// KeyByHash finds one that has not expired, also by its hash from before the last
+	// rotation while that still works, and notes its use at most once a minute;
 	// ErrNotFound.
 	KeyByHash(ctx context.Context, hash []byte) (Key, error)
 	ListKeys(ctx context.Context) ([]Key, error)
 	// DeleteKey by id or name; ErrNotFound.
 	DeleteKey(ctx context.Context, idOrName string) error
+	// RotateKey gives a key another hash; the one it had works for overlap longer, and one
+	// from before that no more. expires, when not nil, is its new ExpiresAt; otherwise
+	// that stays. ErrNotFound.
+	RotateKey(ctx context.Context, idOrName string, hash []byte, overlap time.Duration, expires *time.Time) (Key, error)
 }

@@ -25,4 +25,8 @@ const (
 	PrefixWebhook  = "wh"
 	PrefixDelivery = "dlv"
 	PrefixKey      = "key"
+	PrefixMute     = "mute"
+	PrefixReplay   = "replay"
+	PrefixAudit    = "audit"
+	PrefixSigning  = "sig"
 )

@@ -21,6 +21,11 @@ type Store interface {
 	History
 	Ledger
 	Keys
+	Mutes
+	Replays
+	AuditLog
+	Pruner
+	Sealing
 	// Migrate brings the schema up to date; it is safe to run by many processes at
 	// once. A schema newer than this program is an error that names both versions.
 	Migrate(ctx context.Context) error
@@ -64,8 +69,14 @@ type Obligation struct {
 	// BatchKey is the channel's [Channel.BatchKey].
 	BatchKey string
 	// Suppressed is "" to owe the event; otherwise the reason it was accepted for the
-	// webhook and at once suppressed ("muted", "repeat").
+	// webhook and at once suppressed ([MutedBy]).
 	Suppressed string
+	// RepeatAfter, when not 0 and Suppressed is "", suppresses the event as
+	// [ReasonRepeat] if the last event with its dedup key that the webhook was owed this way
+	// has the same status and was received less than this before. Append decides it in
+	// its transaction, by the store's clock, in the order of the batch, so that any number of processes agree. A
+	// suppressed repeat does not prolong the time; another status begins anew.
+	RepeatAfter time.Duration
 }
 
 // Appended says what became of one event of a batch.
@@ -279,6 +290,8 @@ type Queue interface {
 	// *Error with CodeConflict when it is open already, split, or its webhook deleted.
 	// The caller rings the webhook afterwards.
 	Redeliver(ctx context.Context, deliveryID string) (Delivery, error)
+	// Announce notes how much of the webhook's failing has been announced (Activity.Announced).
+	Announce(ctx context.Context, f Fence, level int) error
 }
 
 // Conductor wakes webhooks' workflows. package workflows implements it on Temporal;

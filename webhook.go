@@ -118,6 +118,13 @@ type Webhook struct {
 type Activity struct {
 	// Failures counts failed attempts in a row.
 	Failures int `json:"consecutive_failures"`
+	// FailingSince is when the first of these failed; nil when the last attempt did not
+	// fail. Resuming clears it, so that disable_after counts anew.
+	FailingSince *time.Time `json:"failing_since,omitempty"`
+	// Announced is how much of the trouble people were told of: 0 nothing, 1 that it is
+	// failing, then 50, 70, 90 and 100 percent of disable_after (100: it is disabled). It goes
+	// back to 0 when the recovery was announced.
+	Announced int `json:"-"`
 	// DueAt is when backoff or Retry-After ends; nil when there is none.
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// NextRun is the next tick a periodic webhook with something owed waits for.

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 // DeliverInput is what the workflow asks Deliver. Stored in histories: fields are
@@ -86,6 +87,7 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	if err != nil {
 		return DeliverResult{}, fmt.Errorf("beginning: %w", err)
 	}
+	failpoint.Hit("deliver.begun")
 	r := newRun(a, lease)
 	stopHeartbeat := r.heartbeat(ctx)
 	defer stopHeartbeat()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 // window is how many deliveries are planned ahead at most. Membership is frozen by
@@ -146,6 +147,7 @@ func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 			continue
 		}
 		owed, err := r.store.Rest(context.WithoutCancel(ctx), r.lease.Fence)
+		failpoint.Hit("deliver.rested")
 		if err != nil {
 			return DeliverResult{}, fmt.Errorf("resting: %w", err)
 		}

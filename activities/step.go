@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 // step plans a window of work owed before a moment (zero: all) and delivers it. It
@@ -25,6 +26,7 @@ func (r *run) step(ctx, soon context.Context, before time.Time) (worked bool, er
 		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
 			return false, fmt.Errorf("planning: %w", err)
 		}
+		failpoint.Hit("deliver.planned")
 		open = append(open, asOpen(planned)...)
 	} else if room > 0 && len(pending) > 0 && allTried(open) {
 		// A failing webhook plans one delivery to probe with, and another one when all it
@@ -175,10 +177,12 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	if err != nil {
 		return nil, fmt.Errorf("claiming %s: %w", d.ID, err)
 	}
+	failpoint.Hit("deliver.claimed")
 	// From here the attempt is open: it is finished and recorded even when the call is
 	// cancelled, because what the receiver has taken must not be sent twice. If the
 	// process dies, the delivery stays sending and the next attempt is Uncertain.
 	attempt, receipt, sendErr := r.send(ctx, c)
+	failpoint.Hit("deliver.sent")
 	r.mu.Lock()
 	s := standing{webhook: r.lease.Webhook, failures: r.failures, rejections: r.rejections, lastDelivery: r.lastDelivery}
 	s.webhook.State = r.state
@@ -188,6 +192,7 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	if err := r.record(ctx, v.outcome); err != nil {
 		return nil, fmt.Errorf("recording %s: %w", d.ID, err)
 	}
+	failpoint.Hit("deliver.recorded")
 	r.note(c, v)
 	return &v, nil
 }

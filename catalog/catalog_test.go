@@ -31,6 +31,7 @@ var documented = []struct{ name, category, title string }{
 	{"parameter.discovered", "inventory", "New Parameter"},
 	{"test_run.completed", "testing", "Testing run results"},
 	{"test_run.pending", "testing", "Pending Tests"},
+	{"mute.ending", "pipeline", "Mute Ending"},
 	{"webhook.disabled", "pipeline", "Webhook Disabled"},
 	{"webhook.failing", "pipeline", "Webhook Failing"},
 	{"webhook.recovered", "pipeline", "Webhook Recovered"},

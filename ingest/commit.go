@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 const (
@@ -20,6 +21,7 @@ const (
 
 // commit stores a group in one transaction and answers its requests.
 func (in *Ingest) commit(group []*request) {
+	failpoint.Hit("ingest.matched")
 	appended, err := in.append(group)
 	if err != nil && len(group) > 1 && !passing(err) {
 		// One of them is the cause. Alone, it fails alone.
@@ -29,6 +31,7 @@ func (in *Ingest) commit(group []*request) {
 		return
 	}
 	if err == nil {
+		failpoint.Hit("ingest.committed")
 		in.afterCommit()
 		in.ring.add(owedTo(group, appended))
 	}

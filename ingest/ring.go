@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 // ringTimeout bounds one call to the store or the conductor.
@@ -26,9 +27,11 @@ func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger)
 		if err := conductor.Ring(ctx, ids...); err != nil {
 			log.Warn("ringing webhooks; the sweeper will", "webhooks", len(ids), "error", err)
 		}
+		failpoint.Hit("ingest.signalled")
 	})
 	r.mark = newStage(func(ctx context.Context, ids []string) {
 		asleep, err := store.Ring(ctx, ids)
+		failpoint.Hit("ingest.marked")
 		if err != nil {
 			log.Warn("marking webhooks awake; the sweeper will", "webhooks", len(ids), "error", err)
 			return
