@@ -9,6 +9,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Lint tools run at fixed versions, outside of go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+GOSEC := github.com/securego/gosec/v2/cmd/gosec@v2.25.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.3.0
+# Test kits are no part of what is shipped.
+GOSEC_FLAGS := -quiet -exclude-dir=storetest -exclude-dir=integrationtest -exclude-dir=pgtest -exclude-dir=devtest -exclude-dir=importtest -exclude-dir=chaos
+# How long each fuzz target runs.
+FUZZTIME ?= 20s
 # Long enough for the kill tests on two cores.
 TEST_TIMEOUT ?= 25m
 ARGS ?=
@@ -42,16 +48,32 @@ test: deps ## Run all tests of both modules, the main one with -race
 	go test -race -timeout $(TEST_TIMEOUT) ./...
 	cd devserver && go test -timeout $(TEST_TIMEOUT) ./...
 
+# Where to keep the table of results, if anywhere: make chaos TABLE=docs/reliability.md
+TABLE ?=
+.PHONY: chaos
+chaos: deps ## Kill everything with kill -9 under load, 20 rounds each, and at every failpoint: about 12 minutes
+	cd devserver && go test ./chaos -v -count=1 -parallel 3 -timeout 20m -rounds 20 $(if $(TABLE),-table $(abspath $(TABLE)))
+
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, workflowcheck, tidy go.mod files
+lint: ## gofmt, go vet, staticcheck, gosec, workflowcheck, tidy go.mod files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	cd devserver && go vet ./...
 	go run $(STATICCHECK) ./...
 	cd devserver && go run $(STATICCHECK) ./...
+	go run $(GOSEC) $(GOSEC_FLAGS) -exclude-dir=devserver ./...
+	cd devserver && go run $(GOSEC) $(GOSEC_FLAGS) ./...
 	go run $(WORKFLOWCHECK) ./workflows/...
 	go mod tidy -diff
 	cd devserver && go mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s) each
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: vuln
+vuln: ## Run govulncheck where its database can be reached
+	@.ci/vuln $(GOVULNCHECK)
 
 .PHONY: cover
 cover: deps ## Write coverage of the main module to cover.html

@@ -58,6 +58,19 @@ func ParseKeyRing(text string) (*KeyRing, error) {
 	return ring, nil
 }
 
+// First returns the id of the key that seals.
+func (r *KeyRing) First() string { return r.first }
+
+// SealedBy returns the id of the key that sealed a value, also when it is not on the
+// ring; "" for what is not a sealed value.
+func (r *KeyRing) SealedBy(sealed []byte) string {
+	id, _, ok := strings.Cut(string(sealed), "\x00")
+	if !ok {
+		return ""
+	}
+	return id
+}
+
 // Seal encrypts plain under the first key. bound is authenticated but not stored:
 // a value sealed for one webhook does not open as another's.
 func (r *KeyRing) Seal(plain []byte, bound string) []byte {

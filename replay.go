@@ -112,7 +112,8 @@ type ReplayStep struct {
 
 // Replays keeps replays.
 type Replays interface {
-	// CreateReplay stores r as running, with its times; Until where zero is set to now.
+	// CreateReplay stores r as running, with its times; Until where zero, or still to come,
+	// is set to now. Repeated with the same id it returns what is stored.
 	CreateReplay(ctx context.Context, r Replay) (Replay, error)
 	// Replay finds one; ErrNotFound.
 	Replay(ctx context.Context, id string) (Replay, error)
@@ -128,7 +129,7 @@ type Replays interface {
 	// owed under their next generation, the ledger and the replay's counters and cursor
 	// move. Nothing is written when the replay's cursor is not step.From any more (a
 	// repeated call), or it does not run; the replay is returned as it is then. Deliveries that
-	// cannot be sent again, and events that are gone, pending or in flight for the webhook by
+	// cannot be sent again, or are no longer in the state selected, and events that are gone, pending or in flight for the webhook by
 	// now, count as skipped (for ReplayMissing also those with any obligation). A webhook that is deleted makes the
 	// replay failed. The caller rings the webhook afterwards.
 	ReplayStep(ctx context.Context, id string, step ReplayStep) (Replay, error)

@@ -55,6 +55,12 @@ func TestKeyRingRotates(t *testing.T) {
 	if plain, err := after.Open(sealed, "wh_1"); err != nil || string(plain) != "secret" {
 		t.Errorf("opening by the rotated ring gave %q (%v)", plain, err)
 	}
+	if got := after.SealedBy(sealed); got != "old" || after.First() != "new" || after.SealedBy(after.Seal(nil, "")) != "new" {
+		t.Errorf("sealed by %q, the first key is %q", got, after.First())
+	}
+	if got := after.SealedBy([]byte("no sealed value")); got != "" {
+		t.Errorf("what is not sealed is sealed by %q", got)
+	}
 	if again := before.Seal([]byte("secret"), "wh_1"); bytes.Equal(sealed, again) {
 		t.Error("sealing twice gave the same bytes: the nonce is not fresh")
 	}

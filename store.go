@@ -303,4 +303,6 @@ type Conductor interface {
 	// Apply tells a webhook's workflow that its stored row changed: update is
 	// "configure", "pause", "resume" or "run-now".
 	Apply(ctx context.Context, webhookID, update string, version int64) error
+	// Replay starts or wakes a replay's workflow.
+	Replay(ctx context.Context, replayID string) error
 }

@@ -20,6 +20,16 @@ import (
 type Submitter interface {
 	// SubmitEach stores the valid events and lists what is wrong with the others.
 	SubmitEach(ctx context.Context, events []tocsin.Event) (ingest.Result, []tocsin.FieldError, error)
+	// Announce stores an event of category pipeline. Beside the webhooks that name its
+	// type, those of also are owed it, whatever they select.
+	Announce(ctx context.Context, e tocsin.Event, also ...string) (ingest.Result, error)
+}
+
+// Matcher says which events a webhook wants. *ingest.Ingest is one.
+type Matcher interface {
+	// Matches asks the clauses of w about a stored event, and returns the batch key it is
+	// owed under. CodeInvalid when w's filter does not compile.
+	Matches(w tocsin.Webhook, e *tocsin.Event) (batchKey string, ok bool, err error)
 }
 
 // Controls carries out changes that were asked for through Temporal's own tools. It
@@ -30,8 +40,7 @@ type Controls interface {
 	Configure(ctx context.Context, idOrName string, patch json.RawMessage) (tocsin.Webhook, error)
 }
 
-// Activities are the activities of one worker. All fields but Slots, Linger, Budget,
-// SendTimeout, Grace, PublicURL and Logger are required.
+// Activities are the activities of one worker. The fields from Slots on are optional.
 type Activities struct {
 	Store     tocsin.Store
 	Conductor tocsin.Conductor
@@ -40,6 +49,7 @@ type Activities struct {
 	Submit  Submitter
 	Decode  func(contentType string, body []byte) ([]tocsin.Event, error)
 	Control Controls
+	Matcher Matcher
 	// Backoff is how long to wait after so many failures in a row (from 1) when the
 	// receiver asked for at least after. workflows.Backoff.
 	Backoff func(failures int, after time.Duration) time.Duration
@@ -59,7 +69,12 @@ type Activities struct {
 	Grace time.Duration
 	// PublicURL goes into notifications, for links.
 	PublicURL string
-	Logger    *slog.Logger
+	// Retention says what Prune removes; zero fields are kept for ever.
+	Retention tocsin.Retention
+	// RotateSigningKey makes a new signing key where it is time for one; nil: there is
+	// none. *webhooks.Service has it.
+	RotateSigningKey func(ctx context.Context) error
+	Logger           *slog.Logger
 
 	busy   atomic.Int64 // Delivers under way in this process
 	limits limiters

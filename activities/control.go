@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/audit"
 )
 
 // ControlInput is an update that was sent by hand, through Temporal's own tools.
@@ -21,30 +22,56 @@ type ControlResult struct {
 	Version int64        `json:"version"`
 }
 
-// Do carries out an update that was sent by hand: it writes the same rows as the API.
+// controlActions are the updates, by what the audit log calls them.
+var controlActions = map[string]string{
+	"pause": "webhook.pause", "resume": "webhook.resume", "configure": "webhook.change", "run-now": "webhook.run", "redeliver": "delivery.redeliver",
+}
+
+// Do carries out an update that was sent by hand: it writes the same rows as the API, and
+// the audit log, where its actor is Temporal: who used its tools is not known here.
 func (a *Activities) Do(ctx context.Context, in ControlInput) (ControlResult, error) {
-	var w tocsin.Webhook
-	var err error
-	switch in.Update {
-	case "pause":
-		w, err = a.Control.Pause(ctx, in.WebhookID)
-	case "resume":
-		w, err = a.Control.Resume(ctx, in.WebhookID)
-	case "configure":
-		w, err = a.Control.Configure(ctx, in.WebhookID, in.Settings)
-	case "run-now":
-		if err = a.Store.RunNow(ctx, in.WebhookID); err == nil {
-			w, err = a.Store.Webhook(ctx, in.WebhookID)
-		}
-	case "redeliver":
-		w, err = a.redeliver(ctx, in)
-	default:
-		err = tocsin.Invalid("update", "%q is not known", in.Update)
+	action, known := controlActions[in.Update]
+	if !known {
+		return ControlResult{}, asApplicationError(tocsin.Invalid("update", "%q is not known", in.Update))
 	}
+	var w tocsin.Webhook
+	entry := tocsin.AuditEntry{Actor: "temporal", Action: action, Object: in.WebhookID}
+	err := audit.Change(ctx, a.Logger, a.Store, entry, func(e *tocsin.AuditEntry) error {
+		before, err := a.Store.Webhook(ctx, in.WebhookID)
+		if err != nil {
+			return err
+		}
+		e.Name, e.Before = before.Name, audit.Public(before)
+		if w, err = a.control(ctx, in); err != nil {
+			return err
+		}
+		e.After = audit.Public(w)
+		if in.Update == "redeliver" {
+			e.Object, e.Before, e.After = in.Delivery, nil, nil
+		}
+		return nil
+	})
 	if err != nil {
 		return ControlResult{}, asApplicationError(err)
 	}
 	return ControlResult{State: w.State, Version: w.Version}, nil
+}
+
+func (a *Activities) control(ctx context.Context, in ControlInput) (w tocsin.Webhook, err error) {
+	switch in.Update {
+	case "pause":
+		return a.Control.Pause(ctx, in.WebhookID)
+	case "resume":
+		return a.Control.Resume(ctx, in.WebhookID)
+	case "configure":
+		return a.Control.Configure(ctx, in.WebhookID, in.Settings)
+	case "redeliver":
+		return a.redeliver(ctx, in)
+	}
+	if err := a.Store.RunNow(ctx, in.WebhookID); err != nil {
+		return w, err
+	}
+	return a.Store.Webhook(ctx, in.WebhookID)
 }
 
 // redeliver makes a delivery of this webhook ready again. Another webhook's is refused:

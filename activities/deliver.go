@@ -91,6 +91,8 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	r := newRun(a, lease)
 	stopHeartbeat := r.heartbeat(ctx)
 	defer stopHeartbeat()
+	defer r.announcer.stop()
+	r.catchUp(ctx)
 
 	switch {
 	case lease.Webhook.State == tocsin.StateDeleted:

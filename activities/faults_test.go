@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,9 +67,11 @@ func TestPoisonHeadDoesNotBlockWhatCameLater(t *testing.T) {
 
 // clocked is a store whose clock the test moves.
 func clocked(t *testing.T) (s tocsin.Store, pass func(time.Duration)) {
-	now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
-	db, err := sqlite.Open(t.Context(), t.TempDir()+"/tocsin.db", sqlite.Options{Now: func() time.Time { return now }})
-	return migrated(t, db, err), func(d time.Duration) { now = now.Add(d) }
+	began := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+	var ahead atomic.Int64
+	now := func() time.Time { return began.Add(time.Duration(ahead.Load())) }
+	db, err := sqlite.Open(t.Context(), t.TempDir()+"/tocsin.db", sqlite.Options{Now: now})
+	return migrated(t, db, err), func(d time.Duration) { ahead.Add(int64(d)) }
 }
 
 func TestRetryForStopsWhilePaused(t *testing.T) {

@@ -33,6 +33,7 @@ type standing struct {
 	failures     int // in a row, before this attempt
 	rejections   int // of single events, in a row, before this attempt
 	lastDelivery *time.Time
+	failingSince *time.Time // when the first of these failures was
 }
 
 // judge decides whose fault a failed attempt is and what follows (DESIGN: "Whose fault
@@ -131,6 +132,9 @@ func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, de
 	o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead
 	o.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
 	o.Backoff = backoff(failures, fail.After)
+	if o.Failed {
+		lasting(s, c, &o, fail)
+	}
 	return verdict{outcome: o, stop: true}
 }
 
@@ -144,9 +148,11 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 	case tocsin.FaultGone:
 		a.Outcome = "gone"
 		o.WebhookState, o.WebhookReason = tocsin.StateDisabled, "the receiver answered that it is gone for good: "+fail.Error()
+		o.Attempt = a
+		return verdict{outcome: o, stop: true}
 	case tocsin.FaultWebhook, tocsin.FaultEvent:
 		a.Outcome = "refused"
-		o.WebhookState, o.WebhookReason = tocsin.StateFailing, fail.Error()
+		o.WebhookState, o.WebhookReason = tocsin.StateFailing, "the receiver refuses this webhook: "+fail.Error()
 		if fail.Fault == tocsin.FaultEvent {
 			o.Rejected = true
 			o.WebhookReason = fmt.Sprintf("%d events rejected in a row: %s", s.rejections+1, fail.Error())
@@ -161,10 +167,54 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 		}
 	}
 	o.Attempt = a
-	if o.State == tocsin.DeliveryReady && fail.Fault != tocsin.FaultGone {
+	lasting(s, c, &o, fail)
+	if o.State == tocsin.DeliveryReady && o.WebhookState != tocsin.StateDisabled {
 		o.Backoff = backoff(s.failures+1, fail.After)
 	}
 	return verdict{outcome: o, stop: o.State == tocsin.DeliveryReady}
+}
+
+// lasting adds what follows when there was nothing but failures for long: after half of
+// disable_after the webhook is failing, however few attempts a long Retry-After left
+// room for, and after all of it disabled. What it owes is held then, and not dead: by
+// now the trouble is the webhook's.
+func lasting(s standing, c tocsin.Claimed, o *tocsin.Outcome, fail *tocsin.SendError) {
+	limit := s.webhook.DisableFor.Std()
+	if limit <= 0 || s.failingSince == nil {
+		return
+	}
+	lasted := c.At.Sub(*s.failingSince)
+	if lasted < limit/2 {
+		return
+	}
+	reason := fmt.Sprintf("nothing but failures for %s: %s", inDays(lasted), fail.Error())
+	if lasted < limit {
+		if o.WebhookState == "" {
+			o.WebhookState, o.WebhookReason = tocsin.StateFailing, reason
+		}
+		return
+	}
+	o.WebhookState, o.WebhookReason = tocsin.StateDisabled, reason
+	if o.State == tocsin.DeliveryDead {
+		o.State, o.Reason = tocsin.DeliveryReady, ""
+	}
+}
+
+// inDays writes a duration as people say it: "5d", "2d12h", "36m".
+func inDays(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return tocsin.Duration(d.Round(time.Second)).String()
+	case d < day:
+		return tocsin.Duration(d.Round(time.Minute)).String()
+	}
+	d = d.Round(time.Hour)
+	text := fmt.Sprintf("%dd", d/day)
+	if rest := d % day; rest > 0 {
+		text += tocsin.Duration(rest).String()
+	}
+	return text
 }
 
 // gaveUp reports whether a delivery has been tried for retry_for, measured by its own

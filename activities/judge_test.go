@@ -20,6 +20,7 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 	day := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	long := day.Add(-73 * time.Hour)
 	later := long.Add(time.Hour)
+	older, recent := day.Add(-120*time.Hour), day.Add(-59*time.Hour)
 	tests := []struct {
 		name      string
 		events    int
@@ -29,6 +30,7 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		uncertain bool
 		first     *time.Time
 		last      *time.Time
+		since     *time.Time // when the failures began
 		results   []tocsin.Result
 		err       error
 
@@ -61,6 +63,15 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		{name: "all events to be tried again", events: 2, results: []tocsin.Result{{Err: boom}, {Err: boom}}, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
 		{name: "retry_for is over, others were delivered", events: 1, first: &long, last: &later, err: boom, want: tocsin.DeliveryDead, outcome: "retryable"},
 		{name: "retry_for is over, nothing was delivered", events: 1, first: &long, err: boom, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
+		{name: "failed for less than half of disable_after", events: 1, failures: 2, since: &recent, err: boom, want: tocsin.DeliveryReady, stop: true, backoff: 3 * time.Second, outcome: "retryable"},
+		{name: "failed for more than half of disable_after", events: 1, failures: 2, since: &long, err: boom, want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: 3 * time.Second, outcome: "retryable"},
+		{name: "failed for disable_after", events: 2, failures: 2, since: &older, err: boom, want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "retryable"},
+		{name: "refused for disable_after", events: 2, failures: 2, state: tocsin.StateFailing, since: &older, err: tocsin.Refused(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "refused"},
+		{name: "all events put off for disable_after", events: 2, failures: 2, since: &older, results: []tocsin.Result{{Err: boom}, {Err: boom}}, want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "retryable"},
+		{name: "dead and put off for disable_after", events: 2, failures: 2, since: &older, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}, {Err: boom}}, want: tocsin.DeliverySplit, dead: 1, children: []int{1}, webhook: tocsin.StateDisabled, stop: true, backoff: 3 * time.Second, outcome: "partial"},
+		{name: "accepted in part after disable_after", events: 2, failures: 2, since: &older, results: []tocsin.Result{{}, {Err: boom}}, want: tocsin.DeliverySplit, children: []int{1}, stop: true, backoff: time.Second, outcome: "partial"},
+		{name: "an event's own fault after disable_after", events: 1, failures: 2, since: &older, err: tocsin.Permanent(boom), want: tocsin.DeliveryDead, outcome: "permanent"},
+		{name: "retry_for and disable_after are over: held, not dead", events: 1, failures: 2, since: &older, first: &older, last: &later, err: boom, want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "retryable"},
 	}
 	backoff := func(failures int, after time.Duration) time.Duration {
 		return max(time.Duration(failures)*time.Second, after)
@@ -71,9 +82,10 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 			if tt.state == "" {
 				tt.state = tocsin.StateActive
 			}
-			s := standing{failures: tt.failures, rejections: tt.rejected, lastDelivery: tt.last}
+			s := standing{failures: tt.failures, rejections: tt.rejected, lastDelivery: tt.last, failingSince: tt.since}
 			s.webhook.State = tt.state
 			s.webhook.RetryFor = tocsin.Duration(72 * time.Hour)
+			s.webhook.DisableFor = tocsin.Duration(120 * time.Hour)
 			c := tocsin.Claimed{Delivery: tocsin.Delivery{ID: "dlv_1", FirstAttempt: tt.first}, At: day, Uncertain: tt.uncertain, Events: make([]tocsin.Event, tt.events)}
 			v := judge(s, c, tocsin.Attempt{Number: 1}, tocsin.Receipt{Results: tt.results}, tt.err, backoff)
 			o := v.outcome
@@ -89,5 +101,16 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestInDays(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		2 * time.Second: "2s", 61 * time.Minute: "1h1m", 5 * 24 * time.Hour: "5d", 60*time.Hour + 10*time.Second: "2d12h", 48*time.Hour - time.Second: "2d",
+	} {
+		if got := inDays(d); got != want {
+			t.Errorf("%s is %q, want %q", d, got, want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/activities"
+	"github.com/tocsin-alerts/tocsin/ingest"
 	"github.com/tocsin-alerts/tocsin/store/postgres"
 	"github.com/tocsin-alerts/tocsin/store/postgres/pgtest"
 	"github.com/tocsin-alerts/tocsin/store/sqlite"
@@ -102,7 +103,58 @@ func newActivities(s tocsin.Store, r *receiver) *activities.Activities {
 		Sender:  func(tocsin.Webhook) (tocsin.Sender, error) { return r, nil },
 		Backoff: func(failures int, after time.Duration) time.Duration { return max(time.Hour, after) },
 		Linger:  -1,
+		Submit:  deaf{},
 	}
+}
+
+// deaf is a Submitter for tests that announcements are nothing to.
+type deaf struct{ activities.Submitter }
+
+func (deaf) Announce(context.Context, tocsin.Event, ...string) (ingest.Result, error) {
+	return ingest.Result{}, nil
+}
+
+// conductor keeps whom it rang.
+type conductor struct {
+	mu      sync.Mutex
+	rung    []string
+	replays []string
+}
+
+func (c *conductor) Ring(_ context.Context, ids ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rung = append(c.rung, ids...)
+	return nil
+}
+
+func (c *conductor) Apply(context.Context, string, string, int64) error { return nil }
+
+func (c *conductor) Replay(_ context.Context, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replays = append(c.replays, id)
+	return nil
+}
+
+// takeRung returns whom it rang since it was last asked.
+func (c *conductor) takeRung() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rung := c.rung
+	c.rung = nil
+	return rung
+}
+
+// ingestInto is a real ingest over a store.
+func ingestInto(t *testing.T, s tocsin.Store) *ingest.Ingest {
+	t.Helper()
+	in, err := ingest.New(ingest.Config{Store: s, Conductor: &conductor{}})
+	if err != nil {
+		t.Fatalf("starting ingest: %v", err)
+	}
+	t.Cleanup(in.Close)
+	return in
 }
 
 func newWebhook(t *testing.T, s tocsin.Store, change func(*tocsin.Webhook)) tocsin.Webhook {

@@ -41,6 +41,10 @@ type run struct {
 	rejections   int // of single events, in a row
 	failure      string
 	lastDelivery *time.Time
+	failingSince *time.Time
+	announced    int // see tocsin.Activity
+
+	announcer announcer
 }
 
 // stopError ends the deliveries of this call: the webhook must wait.
@@ -61,12 +65,22 @@ func newRun(a *Activities, lease tocsin.Lease) *run {
 		began: now, until: now.Add(a.budget()),
 		state:    lease.Webhook.State,
 		failures: lease.Failures, rejections: lease.Rejections, lastDelivery: lease.LastDelivery,
+		failingSince: lease.FailingSince, announced: lease.Announced,
 	}
 }
 
-// heartbeat reports progress until the returned function is called. Without it, the
-// server would take the activity for dead during a slow send.
+// heartbeat reports progress until the returned function is called.
 func (r *run) heartbeat(ctx context.Context) (stop func()) {
+	return heartbeat(ctx, func() any {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return Progress{Deliveries: r.deliveries, Events: r.events, Doing: r.label()}
+	})
+}
+
+// heartbeat reports progress until the returned function is called. Without it, the
+// server would take the activity for dead during a slow step.
+func heartbeat(ctx context.Context, progress func() any) (stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func() {}
 	}
@@ -79,10 +93,7 @@ func (r *run) heartbeat(ctx context.Context) (stop func()) {
 			case <-done:
 				return
 			case <-tick.C:
-				r.mu.Lock()
-				p := Progress{Deliveries: r.deliveries, Events: r.events, Doing: r.label()}
-				r.mu.Unlock()
-				activity.RecordHeartbeat(ctx, p)
+				activity.RecordHeartbeat(ctx, progress())
 			}
 		}
 	}()

@@ -184,7 +184,7 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	attempt, receipt, sendErr := r.send(ctx, c)
 	failpoint.Hit("deliver.sent")
 	r.mu.Lock()
-	s := standing{webhook: r.lease.Webhook, failures: r.failures, rejections: r.rejections, lastDelivery: r.lastDelivery}
+	s := standing{webhook: r.lease.Webhook, failures: r.failures, rejections: r.rejections, lastDelivery: r.lastDelivery, failingSince: r.failingSince}
 	s.webhook.State = r.state
 	r.mu.Unlock()
 	v := judge(s, c, attempt, receipt, sendErr, r.a.Backoff)
@@ -194,6 +194,7 @@ func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, err
 	}
 	failpoint.Hit("deliver.recorded")
 	r.note(c, v)
+	r.tell(ctx)
 	return &v, nil
 }
 
@@ -269,9 +270,12 @@ func (r *run) note(c tocsin.Claimed, v verdict) {
 	case accepted:
 		at := *o.Attempt.FinishedAt
 		r.deliveries, r.events = r.deliveries+1, r.events+took
-		r.failures, r.rejections, r.failure, r.lastDelivery = 0, 0, "", &at
+		r.failures, r.rejections, r.failure, r.lastDelivery, r.failingSince = 0, 0, "", &at, nil
 	case o.Failed:
 		r.failures, r.failure = r.failures+1, v.why
+		if r.failingSince == nil {
+			r.failingSince = o.Attempt.FinishedAt
+		}
 	}
 	if o.Rejected && !accepted {
 		r.rejections++

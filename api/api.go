@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -37,10 +38,12 @@ type Config struct {
 
 type server struct {
 	Config
-	mux     *http.ServeMux
-	keys    keyCache
-	metrics metrics
-	origin  *http.CrossOriginProtection
+	mux      *http.ServeMux
+	keys     keyCache
+	tries    tries
+	refusals *refusals
+	metrics  metrics
+	origin   *http.CrossOriginProtection
 }
 
 // New returns the API's handler. It returns an error when something required is
@@ -66,9 +69,12 @@ func New(c Config) (http.Handler, error) {
 	if len(c.Hosts) == 0 {
 		c.Hosts = []string{"localhost", "127.0.0.1", "[::1]"}
 	}
-	s := &server{Config: c, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
+	s := &server{Config: c, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), refusals: newRefusals(c.Store, c.Logger)}
 	if err := s.metrics.register(c.Registry); err != nil {
 		return nil, err
+	}
+	if err := c.Registry.Register(newLedgerMetrics(c.Store, c.Logger)); err != nil {
+		return nil, fmt.Errorf("registering the ledger's metrics: %w", err)
 	}
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, s.endpoint(r))
@@ -79,8 +85,10 @@ func New(c Config) (http.Handler, error) {
 // ServeHTTP answers one request; unknown paths and wrong methods get problem
 // documents too.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	SecurityHeaders(w.Header())
 	if s.Open {
 		if err := s.checkBrowser(r); err != nil {
+			s.refusals.note(r.Context(), caller{actor: "anonymous", address: hostOf(r.RemoteAddr)}, "a page of another site", err)
 			s.refuse(w, r, "other", err)
 			return
 		}

@@ -190,16 +190,24 @@ func noDelivery(id string) error {
 	return tocsin.Errorf(tocsin.CodeNotFound, "no delivery has the id %q", id)
 }
 
-func (s *server) redeliver(w http.ResponseWriter, r *http.Request) error {
+func (s *server) redeliver(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
 	id := r.PathValue("id")
+	before, err := s.delivery(r.Context(), id)
+	if err != nil {
+		return reply{}, err
+	}
+	c.of(id, before.Webhook)
+	c.from(before.Delivery)
 	if err := s.Webhooks.Redeliver(r.Context(), id); errors.Is(err, tocsin.ErrNotFound) {
-		return noDelivery(id)
+		return reply{}, noDelivery(id)
 	} else if err != nil {
-		return err
+		return reply{}, err
 	}
 	view, err := s.delivery(r.Context(), id)
-	if err != nil {
-		return err
+	if err != nil { // it is done, whatever else can be said
+		view = before
+		view.State = tocsin.DeliveryReady
 	}
-	return answer(w, http.StatusOK, view)
+	c.to(view.Delivery)
+	return reply{status: http.StatusOK, body: view}, nil
 }

@@ -37,14 +37,27 @@ func (s *server) endpoint(rt route) http.Handler {
 			}
 			s.metrics.done(name, rec.status, time.Since(start))
 		}()
-		err := s.authorize(r, rt.scope)
-		if err == nil {
-			err = rt.handle(rec, r)
-		}
-		if err != nil {
+		if err := s.handle(rec, r, rt); err != nil {
 			s.problem(rec, r, err)
 		}
 	})
+}
+
+// handle lets those in who may come in.
+func (s *server) handle(w http.ResponseWriter, r *http.Request, rt route) error {
+	by, err := s.authorize(r, rt.scope)
+	switch {
+	case err != nil:
+		s.refusals.note(r.Context(), by, rt.method+" "+rt.path, err)
+		return err
+	case rt.change == nil:
+		return rt.handle(w, r)
+	}
+	answer, err := s.make(w, r, rt, by)
+	if err != nil {
+		return err
+	}
+	return answer.write(w)
 }
 
 // recovered answers a panic with an id that finds its stack in the log.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -18,9 +19,20 @@ type balanceView struct {
 func viewBalance(b tocsin.Balance) balanceView { return balanceView{b, b.Difference()} }
 
 func (s *server) ledger(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r.URL.RawQuery, "webhook")
+	if err := q.err(); err != nil {
+		return err
+	}
+	id, err := s.webhookID(r.Context(), q.text("webhook"))
+	if err != nil {
+		return err
+	}
 	balances, err := s.Store.Balances(r.Context())
 	if err != nil {
 		return fmt.Errorf("reading ledger: %w", err)
+	}
+	if id != "" {
+		balances = slices.DeleteFunc(balances, func(b tocsin.Balance) bool { return b.WebhookID != id })
 	}
 	view := struct {
 		Webhooks []balanceView `json:"webhooks"`

@@ -136,7 +136,7 @@ func TestOpenRefusesOtherSites(t *testing.T) {
 
 func TestPathsAndMethodsThatAreNotThere(t *testing.T) {
 	k := newKit(t)
-	for _, path := range []string{"/", "/v1", "/v1/nothing", "/v1/webhooks/", "/v1/replays", "/v1/mutes", "/v1/webhooks/a/b/c", "/v1/../v1/webhooks", "//v1/webhooks"} {
+	for _, path := range []string{"/", "/v1", "/v1/nothing", "/v1/webhooks/", "/v1/mutes/a/b", "/v1/webhooks/a/b/c", "/v1/../v1/webhooks", "//v1/webhooks"} {
 		k.refused(http.StatusNotFound, tocsin.CodeNotFound, "GET", path, "")
 	}
 	for path, allow := range map[string]string{

@@ -5,12 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"net/http"
+	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+	"unicode"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -58,75 +57,100 @@ func ParseScopes(scopes []string) ([]string, error) {
 	return given, nil
 }
 
-// authorize checks the request's key against the scope a route needs.
-func (s *server) authorize(r *http.Request, scope string) error {
-	if s.Open || scope == scopePublic {
-		return nil
-	}
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		return tocsin.Errorf(tocsin.CodeUnauthorized, `no API key; send "Authorization: Bearer tk_…"`)
-	}
-	kind, text, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(kind, "Bearer") || text == "" {
-		return tocsin.Errorf(tocsin.CodeUnauthorized, `the Authorization header is not of the form "Bearer tk_…"`)
-	}
-	// Looked up by its hash: how long that takes says nothing about the key.
-	key, err := s.keys.find(r.Context(), s.Store, [sha256.Size]byte(HashKey(strings.TrimSpace(text))), time.Now())
-	if errors.Is(err, tocsin.ErrNotFound) {
-		return tocsin.Errorf(tocsin.CodeUnauthorized, "the API key is not known, or has expired")
-	}
+const (
+	// maxKeyName bounds the name of a key, in bytes.
+	maxKeyName = 100
+	// maxKeys bounds how many there are. A key is for a program or a person, and lists of
+	// them are read whole.
+	maxKeys = 1000
+	// maxOverlap is how long a rotated key's old text works at most.
+	maxOverlap = 30 * 24 * time.Hour
+)
+
+// CreateKey makes an API key, stores its hash, and returns its text, which is to be
+// shown once. Without expires it works until it is deleted. Errors: CodeInvalid about
+// name, scopes or expires; CodeConflict when the name is taken or there are too many;
+// the store's own.
+func CreateKey(ctx context.Context, store tocsin.Keys, name string, scopes []string, expires *time.Time) (key tocsin.Key, text string, err error) {
+	checked, err := ParseScopes(scopes)
 	if err != nil {
-		return err
+		return key, "", err
 	}
-	if !slices.Contains(key.Scopes, scope) && !slices.Contains(key.Scopes, ScopeAdmin) {
-		return tocsin.Errorf(tocsin.CodeForbidden, "key %q has the scopes %s; this needs %s", key.Name, strings.Join(key.Scopes, ", "), scope)
+	name = strings.TrimSpace(name)
+	if name == "" || len(name) > maxKeyName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return key, "", tocsin.Invalid("name", "want 1 to %d bytes of printable characters", maxKeyName)
+	}
+	if err := checkExpires(expires); err != nil {
+		return key, "", err
+	}
+	all, err := store.ListKeys(ctx)
+	if err != nil {
+		return key, "", fmt.Errorf("counting keys: %w", err)
+	}
+	if len(all) >= maxKeys {
+		return key, "", tocsin.Errorf(tocsin.CodeConflict, "there are %d keys, and no more are allowed; delete those that nobody uses", len(all))
+	}
+	text, hash := NewKey()
+	key = tocsin.Key{ID: tocsin.NewID(tocsin.PrefixKey), Name: name, Scopes: checked, ExpiresAt: expires}
+	if key, err = store.CreateKey(ctx, key, hash); err != nil {
+		return key, "", fmt.Errorf("creating key %q: %w", name, err)
+	}
+	return key, text, nil
+}
+
+// RotateKey gives a key another text and returns it, to be shown once; the text it had
+// works for overlap longer. expires, when not nil, is when it expires from now on.
+// Errors: CodeInvalid about overlap or expires; ErrNotFound; the store's own.
+func RotateKey(ctx context.Context, store tocsin.Keys, idOrName string, overlap time.Duration, expires *time.Time) (key tocsin.Key, text string, err error) {
+	if overlap < 0 || overlap > maxOverlap {
+		return key, "", tocsin.Invalid("overlap", "%s is not allowed; want 0s to %s", tocsin.Duration(overlap), tocsin.Duration(maxOverlap))
+	}
+	if err := checkExpires(expires); err != nil {
+		return key, "", err
+	}
+	text, hash := NewKey()
+	if key, err = store.RotateKey(ctx, idOrName, hash, overlap, expires); err != nil {
+		return key, "", fmt.Errorf("rotating key %q: %w", idOrName, err)
+	}
+	return key, text, nil
+}
+
+// FindKey returns the key with a name or an id; an error with CodeNotFound that says
+// what was looked for.
+func FindKey(ctx context.Context, store tocsin.Keys, idOrName string) (tocsin.Key, error) {
+	all, err := store.ListKeys(ctx)
+	if err != nil {
+		return tocsin.Key{}, fmt.Errorf("listing keys: %w", err)
+	}
+	for _, key := range all {
+		if key.ID == idOrName || key.Name == idOrName {
+			return key, nil
+		}
+	}
+	return tocsin.Key{}, &tocsin.Error{
+		Code: tocsin.CodeNotFound, Message: fmt.Sprintf("no key has the id or name %q", cut(idOrName)), Err: tocsin.ErrNotFound,
+	}
+}
+
+func checkExpires(expires *time.Time) error {
+	if expires != nil && !expires.After(time.Now()) {
+		return tocsin.Invalid("expires", "%s is not in the future", expires.Format(time.RFC3339))
 	}
 	return nil
 }
 
-const (
-	// keyFresh is how long a key is trusted without asking the store: so long does a
-	// deleted key go on working at most.
-	keyFresh = 10 * time.Second
-	// maxKeys bounds the cache; only keys that exist enter it.
-	maxKeys = 10_000
-)
-
-// keyCache spares ingest a query for each request. The zero value is ready.
-type keyCache struct {
-	mu     sync.Mutex
-	byHash map[[sha256.Size]byte]cachedKey
-}
-
-type cachedKey struct {
-	key   tocsin.Key
-	until time.Time
-}
-
-// find returns the key with a hash; ErrNotFound, which is not remembered, so that a
-// new key works at once.
-func (c *keyCache) find(ctx context.Context, store tocsin.Keys, hash [sha256.Size]byte, now time.Time) (tocsin.Key, error) {
-	c.mu.Lock()
-	cached, ok := c.byHash[hash]
-	c.mu.Unlock()
-	if ok && now.Before(cached.until) {
-		return cached.key, nil
+// ParseExpiry reads when a key expires: a duration from now on ("90d") or an RFC 3339
+// time; "" is never, nil. The error is CodeInvalid about the field "expires".
+func ParseExpiry(text string, now time.Time) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
 	}
-	key, err := store.KeyByHash(ctx, hash[:])
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	at, err := time.Parse(time.RFC3339, text)
+	if d, derr := tocsin.ParseDuration(text); derr == nil {
+		at, err = now.Add(d.Std()), nil
+	}
 	if err != nil {
-		delete(c.byHash, hash)
-		return key, err
+		return nil, tocsin.Invalid("expires", "%q is neither a duration nor an RFC 3339 time; write for example 90d or 2027-01-01T00:00:00Z", text)
 	}
-	until := now.Add(keyFresh)
-	if key.ExpiresAt != nil && key.ExpiresAt.Before(until) {
-		until = *key.ExpiresAt
-	}
-	if c.byHash == nil || len(c.byHash) >= maxKeys {
-		c.byHash = map[[sha256.Size]byte]cachedKey{}
-	}
-	c.byHash[hash] = cachedKey{key, until}
-	return key, nil
+	return &at, nil
 }

@@ -31,6 +31,8 @@ type kit struct {
 	url       string
 	key       string // sent with every request unless ""
 	store     *fragile
+	handler   http.Handler
+	ingest    *ingest.Ingest
 	webhooks  *webhooks.Service
 	conductor *conductor
 	receiver  *httptest.Server
@@ -60,18 +62,20 @@ func newKit(t *testing.T, adjust ...func(*api.Config)) *kit {
 	in, err := ingest.New(ingest.Config{Store: k.store, Conductor: k.conductor, Catalog: catalog.Default(), Channels: channels, Logger: logger})
 	must(t, err)
 	t.Cleanup(in.Close)
+	k.ingest = in
 	k.webhooks, err = webhooks.New(webhooks.Config{
 		Store: k.store, Conductor: k.conductor, KeyRing: ring, Channels: channels, Logger: logger,
 		CheckFilter: func(expr string) error { _, err := ingest.CompileFilter(expr); return err },
+		Matches:     in.Matches,
 	})
 	must(t, err)
 	config := api.Config{Store: k.store, Ingest: in, Webhooks: k.webhooks, Logger: logger}
 	for _, f := range adjust {
 		f(&config)
 	}
-	handler, err := api.New(config)
+	k.handler, err = api.New(config)
 	must(t, err)
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(k.handler)
 	t.Cleanup(server.Close)
 	k.url = server.URL
 	k.key = k.newKey("root", "admin")
@@ -242,6 +246,13 @@ func (f *fragile) fail() error {
 
 func (f *fragile) breaks(err error) { f.err.Store(&err) }
 
+func (f *fragile) BeginAudit(ctx context.Context, e tocsin.AuditEntry) (tocsin.AuditEntry, error) {
+	if err := f.fail(); err != nil {
+		return e, err
+	}
+	return f.Store.BeginAudit(ctx, e)
+}
+
 func (f *fragile) KeyByHash(ctx context.Context, hash []byte) (tocsin.Key, error) {
 	f.lookups.Add(1)
 	return f.Store.KeyByHash(ctx, hash)
@@ -287,6 +298,13 @@ func (c *conductor) Apply(_ context.Context, id, update string, version int64) e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, fmt.Sprintf("%s %s %d", update, id, version))
+	return nil
+}
+
+func (c *conductor) Replay(_ context.Context, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, "replay "+id)
 	return nil
 }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -40,8 +42,11 @@ var kinds = map[tocsin.Code]struct {
 	tocsin.CodeInternal:     {http.StatusInternalServerError, "Something went wrong here"},
 }
 
-// codeMethod is a code that only HTTP has.
-const codeMethod tocsin.Code = "method_not_allowed"
+// Codes that only HTTP has.
+const (
+	codeMethod tocsin.Code = "method_not_allowed"
+	codeTries  tocsin.Code = "too_many_tries"
+)
 
 // statusClosed is what a request counts as whose client went away; it is never seen.
 const statusClosed = 499
@@ -58,6 +63,15 @@ func (s *server) problem(rec *recorder, r *http.Request, err error) {
 		writeProblem(rec, problem{
 			Type: problemType(codeMethod), Title: "The method is not allowed", Status: http.StatusMethodNotAllowed,
 			Detail: method.Error(), Code: codeMethod,
+		})
+		return
+	}
+	var tries tooManyTries
+	if errors.As(err, &tries) {
+		rec.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(tries.after.Seconds())))))
+		writeProblem(rec, problem{
+			Type: problemType(codeTries), Title: "Too many tries without a valid API key", Status: http.StatusTooManyRequests,
+			Detail: tries.Error(), Code: codeTries,
 		})
 		return
 	}
@@ -133,10 +147,7 @@ func write(w http.ResponseWriter, status int, contentType string, v any) error {
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("encoding answer: %w", err)
 	}
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff") // event text is hostile
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil

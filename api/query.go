@@ -17,6 +17,9 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
+	// maxParameter bounds one parameter, in bytes; the whole line is bounded by the
+	// server's limit on headers.
+	maxParameter = 2048
 )
 
 // query reads the parameters of a URL and collects what is wrong with them.
@@ -45,9 +48,12 @@ func readQuery(raw string, names ...string) *query {
 			if near := catalog.Suggest(name, names); near != "" {
 				hint = fmt.Sprintf("; did you mean %q?", near)
 			}
-			q.add(name, "unknown parameter%s", hint)
+			q.add(cut(name), "unknown parameter%s", hint)
 		case len(values[name]) > 1:
 			q.add(name, "is given %d times", len(values[name]))
+		case len(values[name][0]) > maxParameter:
+			q.add(name, "is %d bytes long; at most %d are allowed", len(values[name][0]), maxParameter)
+			values.Del(name) // what is shown of it elsewhere need not be as long
 		}
 	}
 	return q
@@ -149,4 +155,13 @@ func listed[T any](items []T, next string) list[T] {
 		items = []T{}
 	}
 	return list[T]{items, next}
+}
+
+// cut shortens what somebody wrote to what an error repeats of it.
+func cut(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -10,48 +11,105 @@ import (
 const (
 	ScopeIngest = "ingest" // submit events
 	ScopeRead   = "read"   // see everything but secrets
-	ScopeAdmin  = "admin"  // change webhooks, redeliver
+	ScopeAdmin  = "admin"  // change anything, and see keys and the audit log
 	scopePublic = ""       // no key is asked for
 )
 
-// route is one method of one path.
+// route is one method of one path. It has either handle or change.
 type route struct {
 	method, path, scope string
 	handle              func(w http.ResponseWriter, r *http.Request) error
+
+	// action is what the audit log calls the change.
+	action string
+	change changeFunc
+	// dryRun says that the change can be tried without being made.
+	dryRun bool
+}
+
+// changes is a route that changes something: it needs the scope admin, and is audited.
+func changes(method, path, action string, do changeFunc) route {
+	return route{method: method, path: path, scope: ScopeAdmin, action: action, change: do}
+}
+
+// tried is a change that knows ?dry_run=true.
+func tried(r route) route {
+	r.dryRun = true
+	return r
+}
+
+func reads(path, scope string, handle func(http.ResponseWriter, *http.Request) error) route {
+	return route{method: "GET", path: path, scope: scope, handle: handle}
 }
 
 func (s *server) routes() []route {
+	return slices.Concat(s.eventRoutes(), s.webhookRoutes(), s.operationRoutes(), s.publicRoutes())
+}
+
+func (s *server) eventRoutes() []route {
 	return []route{
-		{"POST", "/v1/events", ScopeIngest, s.submitEvents},
-		{"GET", "/v1/events", ScopeRead, s.listEvents},
-		{"GET", "/v1/events/{source}/{id}", ScopeRead, s.getEvent},
-		{"GET", "/v1/events/{source}/{id}/why", ScopeRead, s.why},
+		{method: "POST", path: "/v1/events", scope: ScopeIngest, handle: s.submitEvents},
+		reads("/v1/events", ScopeRead, s.listEvents),
+		reads("/v1/events/{source}/{id}", ScopeRead, s.getEvent),
+		reads("/v1/events/{source}/{id}/why", ScopeRead, s.why),
 
-		{"GET", "/v1/webhooks", ScopeRead, s.listWebhooks},
-		{"POST", "/v1/webhooks", ScopeAdmin, s.createWebhook},
-		{"GET", "/v1/webhooks/{id}", ScopeRead, s.getWebhook},
-		{"PATCH", "/v1/webhooks/{id}", ScopeAdmin, s.changeWebhook},
-		{"DELETE", "/v1/webhooks/{id}", ScopeAdmin, s.deleteWebhook},
-		{"POST", "/v1/webhooks/{id}/test", ScopeAdmin, s.testWebhook},
-		{"POST", "/v1/webhooks/{id}/pause", ScopeAdmin, s.act(s.Webhooks.Pause)},
-		{"POST", "/v1/webhooks/{id}/resume", ScopeAdmin, s.act(s.Webhooks.Resume)},
-		{"POST", "/v1/webhooks/{id}/run", ScopeAdmin, s.act(s.Webhooks.RunNow)},
-		{"GET", "/v1/webhooks/{id}/preview", ScopeRead, s.previewWebhook},
-		{"POST", "/v1/webhooks/{id}/preview", ScopeRead, s.previewWebhook},
-		{"GET", "/v1/webhooks/{id}/deliveries", ScopeRead, s.listDeliveries},
+		reads("/v1/deliveries", ScopeRead, s.listDeliveries),
+		reads("/v1/deliveries/{id}", ScopeRead, s.getDelivery),
+		changes("POST", "/v1/deliveries/{id}/redeliver", "delivery.redeliver", s.redeliver),
 
-		{"GET", "/v1/deliveries", ScopeRead, s.listDeliveries},
-		{"GET", "/v1/deliveries/{id}", ScopeRead, s.getDelivery},
-		{"POST", "/v1/deliveries/{id}/redeliver", ScopeAdmin, s.redeliver},
+		reads("/v1/ledger", ScopeRead, s.ledger),
+		reads("/v1/alert-types", ScopeRead, s.alertTypes),
+		reads("/v1/channels", ScopeRead, s.channels),
+	}
+}
 
-		{"GET", "/v1/ledger", ScopeRead, s.ledger},
-		{"GET", "/v1/alert-types", ScopeRead, s.alertTypes},
-		{"GET", "/v1/channels", ScopeRead, s.channels},
+func (s *server) webhookRoutes() []route {
+	return []route{
+		reads("/v1/webhooks", ScopeRead, s.listWebhooks),
+		tried(changes("POST", "/v1/webhooks", "webhook.create", s.createWebhook)),
+		reads("/v1/webhooks/{id}", ScopeRead, s.getWebhook),
+		tried(changes("PATCH", "/v1/webhooks/{id}", "webhook.change", s.changeWebhook)),
+		changes("DELETE", "/v1/webhooks/{id}", "webhook.delete", s.deleteWebhook),
+		changes("POST", "/v1/webhooks/{id}/test", "webhook.test", s.testWebhook),
+		changes("POST", "/v1/webhooks/{id}/pause", "webhook.pause", s.act(s.Webhooks.Pause)),
+		changes("POST", "/v1/webhooks/{id}/resume", "webhook.resume", s.act(s.Webhooks.Resume)),
+		changes("POST", "/v1/webhooks/{id}/run", "webhook.run", s.act(s.Webhooks.RunNow)),
+		changes("POST", "/v1/webhooks/{id}/rotate-secret", "webhook.rotate_secret", s.rotateSecret),
+		reads("/v1/webhooks/{id}/preview", ScopeRead, s.previewWebhook),
+		{method: "POST", path: "/v1/webhooks/{id}/preview", scope: ScopeRead, handle: s.previewWebhook},
+		reads("/v1/webhooks/{id}/deliveries", ScopeRead, s.listDeliveries),
+	}
+}
 
-		{"GET", "/-/healthy", scopePublic, healthy},
-		{"GET", "/-/ready", scopePublic, s.ready},
-		{"GET", "/metrics", scopePublic, serve(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))},
-		{"GET", "/openapi.yaml", scopePublic, openAPI},
+func (s *server) operationRoutes() []route {
+	return []route{
+		reads("/v1/mutes", ScopeRead, s.listMutes),
+		changes("POST", "/v1/mutes", "mute.create", s.createMute),
+		reads("/v1/mutes/{id}", ScopeRead, s.getMute),
+		changes("DELETE", "/v1/mutes/{id}", "mute.end", s.endMute),
+
+		reads("/v1/replays", ScopeRead, s.listReplays),
+		tried(changes("POST", "/v1/replays", "replay.create", s.createReplay)),
+		reads("/v1/replays/{id}", ScopeRead, s.getReplay),
+		changes("POST", "/v1/replays/{id}/pause", "replay.pause", s.steer(s.Webhooks.PauseReplay)),
+		changes("POST", "/v1/replays/{id}/resume", "replay.resume", s.steer(s.Webhooks.ResumeReplay)),
+		changes("POST", "/v1/replays/{id}/cancel", "replay.cancel", s.steer(s.Webhooks.CancelReplay)),
+
+		reads("/v1/keys", ScopeAdmin, s.listKeys),
+		changes("POST", "/v1/keys", "key.create", s.createKey),
+		changes("DELETE", "/v1/keys/{id}", "key.delete", s.deleteKey),
+		changes("POST", "/v1/keys/{id}/rotate", "key.rotate", s.rotateKey),
+		reads("/v1/audit", ScopeAdmin, s.listAudit),
+	}
+}
+
+func (s *server) publicRoutes() []route {
+	return []route{
+		reads("/-/healthy", scopePublic, healthy),
+		reads("/-/ready", scopePublic, s.ready),
+		reads("/metrics", scopePublic, serve(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))),
+		reads("/.well-known/tocsin-keys", scopePublic, s.publicKeys),
+		reads("/openapi.yaml", scopePublic, openAPI),
 	}
 }
 

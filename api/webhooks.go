@@ -115,79 +115,95 @@ func (s *server) getWebhook(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, view)
 }
 
-// writing reads what POST and PATCH have in common.
-func writing(w http.ResponseWriter, r *http.Request, types ...string) (raw []byte, dryRun bool, err error) {
-	q := readQuery(r.URL.RawQuery, "dry_run")
-	dryRun = q.flag("dry_run")
-	if err := q.err(); err != nil {
-		return nil, false, err
-	}
-	raw, err = document(w, r, types...)
+// writing reads the object that POST and PATCH take.
+func writing(w http.ResponseWriter, r *http.Request, types ...string) ([]byte, error) {
+	raw, err := document(w, r, types...)
 	if err == nil && len(bytes.TrimSpace(raw)) == 0 {
 		err = tocsin.Errorf(tocsin.CodeMalformed, "the body is empty; send a JSON object")
 	}
-	return raw, dryRun, err
+	return raw, err
 }
 
-func (s *server) createWebhook(w http.ResponseWriter, r *http.Request) error {
-	raw, dryRun, err := writing(w, r, "application/json")
+func (s *server) createWebhook(w http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	raw, err := writing(w, r, "application/json")
 	if err != nil {
-		return err
+		return reply{}, err
 	}
+	dryRun := isDryRun(r)
 	created, err := s.Webhooks.Create(r.Context(), raw, dryRun)
 	if err != nil {
-		return err
+		return reply{}, err
 	}
 	if dryRun {
-		return answer(w, http.StatusOK, webhookView{Webhook: created.Webhook})
+		return reply{status: http.StatusOK, body: webhookView{Webhook: created.Webhook}}, nil
 	}
+	c.of(created.Webhook.ID, created.Webhook.Name)
+	c.to(created.Webhook)
 	// What was just created has no history. Asking the store for it could fail, and
 	// with that the one answer that shows the generated secrets.
 	view := webhookView{Webhook: created.Webhook, Balance: &balanceView{}, Generated: created.Generated}
-	w.Header().Set("Location", "/v1/webhooks/"+url.PathEscape(created.Webhook.ID))
-	return answer(w, http.StatusCreated, view)
+	return reply{http.StatusCreated, view, "/v1/webhooks/" + url.PathEscape(created.Webhook.ID)}, nil
 }
 
-func (s *server) changeWebhook(w http.ResponseWriter, r *http.Request) error {
-	raw, dryRun, err := writing(w, r, "application/merge-patch+json", "application/json")
+func (s *server) changeWebhook(w http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	raw, err := writing(w, r, "application/merge-patch+json", "application/json")
 	if err != nil {
-		return err
+		return reply{}, err
 	}
-	changed, err := s.Webhooks.Change(r.Context(), r.PathValue("id"), raw, dryRun)
+	before, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return err
+		return reply{}, err
 	}
-	view, err := s.view(r.Context(), changed.Webhook)
+	c.webhook(before)
+	changed, err := s.Webhooks.Change(r.Context(), r.PathValue("id"), raw, isDryRun(r))
 	if err != nil {
-		if len(changed.Generated) == 0 {
-			return err
-		}
-		view = webhookView{Webhook: changed.Webhook} // the secrets are shown this once
+		return reply{}, err
+	}
+	c.to(changed.Webhook)
+	return reply{status: http.StatusOK, body: s.changedView(r.Context(), changed)}, nil
+}
+
+// changedView is the answer to a PATCH. It is given whether or not the store can say
+// more: the change is made, and its secrets are shown this once.
+func (s *server) changedView(ctx context.Context, changed webhooks.Changed) changedView {
+	view, err := s.view(ctx, changed.Webhook)
+	if err != nil {
+		view = webhookView{Webhook: changed.Webhook}
 	}
 	view.Generated = changed.Generated
-	return answer(w, http.StatusOK, changedView{view, changed.Changes})
+	return changedView{view, changed.Changes}
 }
 
-func (s *server) deleteWebhook(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Webhooks.Delete(r.Context(), r.PathValue("id")); err != nil {
-		return err
+func (s *server) deleteWebhook(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	before, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	c.webhook(before)
+	if err := s.Webhooks.Delete(r.Context(), r.PathValue("id")); err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusNoContent}, nil
 }
 
 // act is a POST that changes what a webhook is doing and answers with it.
-func (s *server) act(do func(context.Context, string) (tocsin.Webhook, error)) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
+func (s *server) act(do func(context.Context, string) (tocsin.Webhook, error)) changeFunc {
+	return func(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+		before, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
+		if err != nil {
+			return reply{}, err
+		}
+		c.webhook(before)
 		after, err := do(r.Context(), r.PathValue("id"))
 		if err != nil {
-			return err
+			return reply{}, err
 		}
+		c.to(after)
 		view, err := s.view(r.Context(), after)
 		if err != nil {
-			return err
+			view = webhookView{Webhook: after} // it is done, whatever else can be said
 		}
-		return answer(w, http.StatusOK, view)
+		return reply{status: http.StatusOK, body: view}, nil
 	}
 }
 
@@ -199,10 +215,15 @@ type tested struct {
 	Truncated int               `json:"truncated,omitempty"`
 }
 
-func (s *server) testWebhook(w http.ResponseWriter, r *http.Request) error {
+func (s *server) testWebhook(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	w, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	c.of(w.ID, w.Name)
 	receipt, err := s.Webhooks.Test(r.Context(), r.PathValue("id"))
 	if !fromSender(err) {
-		return err
+		return reply{}, err
 	}
 	for _, result := range receipt.Results {
 		if err == nil {
@@ -216,7 +237,7 @@ func (s *server) testWebhook(w http.ResponseWriter, r *http.Request) error {
 	if view.Exchanges == nil {
 		view.Exchanges = []tocsin.Exchange{}
 	}
-	return answer(w, http.StatusOK, view)
+	return reply{status: http.StatusOK, body: view}, nil
 }
 
 // fromSender tells what a vendor said from what kept us from asking.

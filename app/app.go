@@ -88,7 +88,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.startMetrics(); err != nil {
 		return err
 	}
-	a.startSweeper()
+	a.startSchedules()
 	return nil
 }
 

@@ -22,7 +22,7 @@ type Roles uint8
 
 // The roles.
 const (
-	Serve Roles = 1 << iota // answers the HTTP API and looks after the sweeper's schedule
+	Serve Roles = 1 << iota // answers the HTTP API and looks after the schedules
 	Work                    // runs workflows and deliveries
 )
 
@@ -70,6 +70,11 @@ type Config struct {
 	// SweepEvery is how often the sweeper looks for webhooks that nobody serves; 0 is
 	// 30 seconds.
 	SweepEvery time.Duration
+	// HousekeepEvery is how often old things are removed, mutes that end announced, keys
+	// rotated and replays looked after; 0 is 5 minutes.
+	HousekeepEvery time.Duration
+	// Retention says how long things are kept; the zero value is DefaultRetention.
+	Retention tocsin.Retention
 	// Linger is how long a Deliver stays with an instant webhook that has nothing owed; 0
 	// is the activity's default, negative is not at all.
 	Linger time.Duration
@@ -150,6 +155,10 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 	if err != nil {
 		return Config{}, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_EGRESS_ALLOW: %w", err)
 	}
+	retention, err := ParseRetention(s.getenv)
+	if err != nil {
+		return Config{}, err
+	}
 	cfg := Config{
 		Roles:         s.roles,
 		DatabaseURL:   s.get(s.databaseURL, "TOCSIN_DATABASE_URL"),
@@ -159,6 +168,7 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 		MetricsListen: s.get(s.metricsListen, "TOCSIN_METRICS_LISTEN"),
 		PublicURL:     s.get(s.publicURL, "TOCSIN_PUBLIC_URL"),
 		EgressAllow:   egress,
+		Retention:     retention,
 		Logger:        logger,
 	}
 	return cfg, nil
@@ -183,6 +193,8 @@ func (c *Config) complete() error {
 	setDefault(&c.Listen, DefaultListen)
 	setDefault(&c.StopTimeout, DefaultStopTimeout)
 	setDefault(&c.SweepEvery, 30*time.Second)
+	setDefault(&c.HousekeepEvery, 5*time.Minute)
+	setDefault(&c.Retention, DefaultRetention)
 	setDefault(&c.MinRunEvery, time.Minute)
 	setDefault(&c.Logger, slog.Default())
 	return nil
@@ -199,6 +211,9 @@ func (c *Config) check() error {
 		if err := checkDatabaseURL(c.DatabaseURL); err != nil {
 			return err
 		}
+	}
+	if err := checkRetention(c.Retention); err != nil {
+		return err
 	}
 	return checkPublicURL(c.PublicURL)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -40,6 +41,7 @@ func TestSettingsAreFlagsThenVariablesThenDefaults(t *testing.T) {
 		Roles: app.Serve, DatabaseURL: "postgres://variable/tocsin", Migrate: true, Listen: "127.0.0.1:2222",
 		MetricsListen: ":9090", PublicURL: "https://tocsin.example.com",
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32")},
+		Retention:   app.DefaultRetention,
 	}
 	opts := []cmp.Option{cmpopts.IgnoreFields(app.Config{}, "Logger", "SecretKey"), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(want, got, opts...); diff != "" {
@@ -110,5 +112,37 @@ func TestNewLogger(t *testing.T) {
 	}
 	if _, err := app.NewLogger(&out, "", "xml"); err == nil || !strings.Contains(err.Error(), "text, json") {
 		t.Errorf("got %v, want what is allowed", err)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	const day = 24 * time.Hour
+	tests := []struct {
+		env  variables
+		want tocsin.Retention
+		err  string
+	}{
+		{env: variables{}, want: app.DefaultRetention},
+		{env: variables{"TOCSIN_RETENTION": "7d"}, want: tocsin.Retention{History: 7 * day, Keys: 30 * day, Audit: 365 * day, Refs: 365 * day}},
+		{env: variables{"TOCSIN_RETENTION": "90d"}, want: tocsin.Retention{History: 90 * day, Keys: 90 * day, Audit: 365 * day, Refs: 365 * day}},
+		{
+			env:  variables{"TOCSIN_RETENTION": "7d", "TOCSIN_DEDUPE_WINDOW": "10d12h", "TOCSIN_AUDIT_RETENTION": "400d"},
+			want: tocsin.Retention{History: 7 * day, Keys: 252 * time.Hour, Audit: 400 * day, Refs: 365 * day},
+		},
+		{env: variables{"TOCSIN_RETENTION": "7d", "TOCSIN_DEDUPE_WINDOW": "6d"}, err: "TOCSIN_DEDUPE_WINDOW: 144h is shorter than TOCSIN_RETENTION, 168h"},
+		{env: variables{"TOCSIN_RETENTION": "a week"}, err: `TOCSIN_RETENTION: "a week" is not a duration`},
+		{env: variables{"TOCSIN_AUDIT_RETENTION": "0s"}, err: `TOCSIN_AUDIT_RETENTION: "0s" is not more than nothing`},
+	}
+	for _, test := range tests {
+		got, err := app.ParseRetention(test.env.get)
+		if test.err != "" {
+			if tocsin.CodeOf(err) != tocsin.CodeInvalid || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%v: got %v, want %q", test.env, err, test.err)
+			}
+			continue
+		}
+		if err != nil || got != test.want {
+			t.Errorf("%v: got %+v (%v), want %+v", test.env, got, err, test.want)
+		}
 	}
 }

@@ -66,8 +66,12 @@ func (a *App) startMetrics() error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
+	secured := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		api.SecurityHeaders(w.Header())
+		mux.ServeHTTP(w, r)
+	})
 	var err error
-	a.metrics, err = a.listen("metrics", a.cfg.MetricsListen, mux)
+	a.metrics, err = a.listen("metrics", a.cfg.MetricsListen, secured)
 	return err
 }
 
@@ -100,10 +104,7 @@ func (a *App) listen(what, address string, handler http.Handler) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", what, err)
 	}
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
+	server := newServer(handler, a.log)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serving %s: %w", what, err))
@@ -112,6 +113,15 @@ func (a *App) listen(what, address string, handler http.Handler) (string, error)
 	a.cleanup(what, server.Shutdown)
 	a.log.Info("listening", "for", what, "address", listener.Addr().String())
 	return listener.Addr().String(), nil
+}
+
+// newServer bounds what a client may take: a connection that drips, or reads nothing, is
+// cut. What goes wrong on single connections is of interest to nobody but debuggers.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // fail reports the first failure; later ones are most likely its consequences.

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-alerts/tocsin/catalog"
 	"github.com/tocsin-alerts/tocsin/ingest"
 	"github.com/tocsin-alerts/tocsin/integrations"
+	"github.com/tocsin-alerts/tocsin/integrations/webhook"
 	"github.com/tocsin-alerts/tocsin/webhooks"
 	"github.com/tocsin-alerts/tocsin/workflows"
 )
@@ -89,6 +90,9 @@ func (a *App) assemble() (parts, error) {
 	p := parts{catalog: catalog.Default(), conductor: workflows.NewConductor(a.temporal, a.log)}
 	channels := integrations.Channels(integrations.Options{
 		AllowCIDRs: a.cfg.EgressAllow, Catalog: p.catalog, Logger: a.log, UserAgent: "tocsin/" + a.cfg.Version,
+		// The service that keeps the keys needs the channels first; nothing is sent before
+		// both are there.
+		Signers: func(ctx context.Context) ([]webhook.Signer, error) { return signers(ctx, p.webhooks) },
 	})
 	var err error
 	p.ingest, err = ingest.New(ingest.Config{Store: a.store, Conductor: p.conductor, Catalog: p.catalog, Channels: channels, Logger: a.log})
@@ -101,7 +105,7 @@ func (a *App) assemble() (parts, error) {
 	})
 	service := webhooks.Config{
 		Store: a.store, Conductor: p.conductor, KeyRing: a.ring, Channels: channels, Catalog: p.catalog,
-		CheckFilter: checkFilter, PublicURL: a.cfg.PublicURL, Logger: a.log, MinRunEvery: a.cfg.MinRunEvery,
+		CheckFilter: checkFilter, Matches: p.ingest.Matches, History: a.cfg.Retention.History, PublicURL: a.cfg.PublicURL, Logger: a.log, MinRunEvery: a.cfg.MinRunEvery,
 	}
 	if p.webhooks, err = webhooks.New(service); err != nil {
 		return parts{}, fmt.Errorf("setting up webhooks: %w", err)
@@ -112,6 +116,16 @@ func (a *App) assemble() (parts, error) {
 		return parts{}, fmt.Errorf("setting up webhooks: %w", err)
 	}
 	return p, nil
+}
+
+// signers are the installation's keys as the channel webhook takes them.
+func signers(ctx context.Context, service *webhooks.Service) ([]webhook.Signer, error) {
+	keys, err := service.Signers(ctx)
+	out := make([]webhook.Signer, len(keys))
+	for i, k := range keys {
+		out[i] = webhook.Signer(k)
+	}
+	return out, err
 }
 
 func checkFilter(expr string) error {

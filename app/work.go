@@ -22,11 +22,19 @@ const (
 
 // startWorker begins to look for Temporal, and works as soon as it answers.
 func (a *App) startWorker(p parts) error {
+	rotate := func(ctx context.Context) error {
+		_, err := p.webhooks.RotateSigningKey(ctx, false)
+		return err
+	}
 	acts := &activities.Activities{
 		Store: a.store, Conductor: p.conductor, Sender: p.webhooks.Sender, Submit: p.ingest, Decode: ingest.Decode,
-		Control: p.control, Backoff: workflows.Backoff, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
+		Control: p.control, Matcher: p.ingest, Backoff: workflows.Backoff, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
+		Retention:        a.cfg.Retention,
+		RotateSigningKey: rotate,
 	}
 	a.background("worker", func(ctx context.Context) {
+		// The first key, so that all deliveries of a new installation are signed alike.
+		a.insist(ctx, "looking for a signing key", func() error { return rotate(ctx) })
 		a.insist(ctx, "working for Temporal", func() error { return a.work(ctx, acts) })
 	})
 	return nil
@@ -54,11 +62,15 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 	return workflows.NewWorker(a.temporal, acts).Run(stop)
 }
 
-// startSweeper sees to the schedule that rings webhooks nobody looks after.
-func (a *App) startSweeper() {
-	a.background("sweeper's schedule", func(ctx context.Context) {
+// startSchedules sees to the schedules: of the sweeper, which rings webhooks nobody looks
+// after, and of the housekeeping.
+func (a *App) startSchedules() {
+	a.background("schedules", func(ctx context.Context) {
 		a.insist(ctx, "scheduling the sweeper", func() error {
 			return workflows.EnsureSweeper(ctx, a.temporal, a.cfg.SweepEvery)
+		})
+		a.insist(ctx, "scheduling the housekeeping", func() error {
+			return workflows.EnsureHousekeeping(ctx, a.temporal, a.cfg.HousekeepEvery)
 		})
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -275,51 +274,4 @@ func TestErrorsAreCountedAndCut(t *testing.T) {
 	if want := "events are invalid and nothing was stored; the first 100 errors of 198"; e.Message != want {
 		t.Errorf("got %q, want %q", e.Message, want)
 	}
-}
-
-// The scanner takes exactly what encoding/json takes, but for what it says it is
-// stricter about.
-func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{one, two, ce, payload, "[" + two + "]", `{"events":[` + two + `]}`, one + "\n" + two, `{"id":"a\nb","time":"x"}`, `[1e5,-0.0,"\ud800",null]`, `{"a":{"b":[[]]}}`} {
-		for kind := range 3 {
-			f.Add(kind, []byte(seed))
-		}
-	}
-	kinds := []string{"application/json", "application/x-ndjson", "application/cloudevents+json"}
-	f.Fuzz(func(t *testing.T, kind int, body []byte) {
-		contentType := kinds[uint(kind)%3]
-		before := string(body)
-		events, err := ingest.Decode(contentType, body)
-		if string(body) != before {
-			t.Fatal("the body was changed")
-		}
-		if err != nil {
-			var e *tocsin.Error
-			if !errors.As(err, &e) || e.Code == tocsin.CodeInternal {
-				t.Fatalf("error without a code: %v", err)
-			}
-			if e.Code == tocsin.CodeMalformed && contentType == kinds[0] && json.Valid(body) && !stricter(e.Message) {
-				t.Fatalf("valid JSON refused: %v", err)
-			}
-			return
-		}
-		for _, e := range events {
-			if !json.Valid(e.Raw) || len(e.Data) > 0 && !json.Valid(e.Data) {
-				t.Fatalf("raw %q, data %q", e.Raw, e.Data)
-			}
-		}
-		if contentType != kinds[1] && !json.Valid([]byte(strings.TrimPrefix(string(body), "\xEF\xBB\xBF"))) {
-			t.Fatalf("accepted what is not JSON: %q", body)
-		}
-	})
-}
-
-// stricter tells what is refused on purpose although it is JSON.
-func stricter(message string) bool {
-	if !strings.HasPrefix(message, "the body is not valid JSON") {
-		return true // no event, or no object
-	}
-	return slices.ContainsFunc([]string{"not UTF-8", "64-bit", "nested", "appears twice"}, func(reason string) bool {
-		return strings.Contains(message, reason)
-	})
 }

@@ -8,10 +8,16 @@
 //     are scanned once; Event.Raw and Event.Data are parts of the body as it came.
 //   - [Ingest.Submit] checks all events against the limits and the catalog, all or
 //     nothing; [Ingest.Receive] does both and reports everything that is wrong at once.
-//   - The matcher, compiled once per configuration revision, finds who is owed what.
+//   - The matcher, compiled once per configuration revision, finds who is owed what, and
+//     which mutes in force at that moment suppress it. Whether it is a repeat the store
+//     decides.
 //   - Group commit merges what concurrent requests bring into one transaction of the
 //     store. While a commit is under way the next group gathers; nobody waits for a timer.
 //   - After the commit, in the background, the webhooks concerned are rung.
+//
+// [Ingest.Announce] is the same way for what Tocsin says of its own webhooks,
+// [Ingest.Matches] asks one webhook about a stored event again, and [Ingest.Verdicts]
+// asks all of them, and says why.
 //
 // JSON is read more strictly than package encoding/json reads it: text must be UTF-8,
 // an event's own fields and labels must not appear twice, names are case-sensitive,

@@ -123,22 +123,3 @@ func TestFilterThatCannotBeEvaluatedSaysNo(t *testing.T) {
 		t.Errorf("without data: %v, %v", ok, err)
 	}
 }
-
-func FuzzCompileFilter(f *testing.F) {
-	for _, expr := range []string{`severity == "high"`, `data.a[0].b > 1.5`, `labels["x"] in ["y"]`, `time > timestamp("2026-01-01T00:00:00Z")`, `((`, "a\nb", `data.all(x, x.matches("a+"))`, `"\u00e9" == title`} {
-		f.Add(expr)
-	}
-	e := tocsin.Event{ID: "1", Labels: map[string]string{"a": "b"}, Data: []byte(`{"a":[{"b":2}],"n":1}`)}
-	f.Fuzz(func(t *testing.T, expr string) {
-		c, err := ingest.CompileFilter(expr)
-		if err != nil {
-			var invalid *tocsin.Error
-			if !errors.As(err, &invalid) || len(invalid.Fields) == 0 || invalid.Fields[0].Field != "filter" {
-				t.Fatalf("%q: %v", expr, err)
-			}
-			return
-		}
-		// It may say anything, but it comes back.
-		_, _ = c.Match(&e, "custom")
-	})
-}

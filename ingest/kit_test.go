@@ -26,6 +26,7 @@ type store struct {
 	mu       sync.Mutex
 	revision int64
 	webhooks []tocsin.Webhook
+	mutes    []tocsin.Mute
 	events   map[string]tocsin.NewEvent
 	appends  [][]tocsin.NewEvent // those that were written
 	lists    int
@@ -70,11 +71,11 @@ func (s *store) Append(_ context.Context, revision int64, batch []tocsin.NewEven
 	return answers, nil
 }
 
-func (s *store) ListWebhooks(context.Context) (int64, []tocsin.Webhook, error) {
+func (s *store) Configuration(context.Context) (tocsin.Configuration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lists++
-	return s.revision, slices.Clone(s.webhooks), nil
+	return tocsin.Configuration{Revision: s.revision, Webhooks: slices.Clone(s.webhooks), Mutes: slices.Clone(s.mutes)}, nil
 }
 
 func (s *store) Ring(_ context.Context, ids []string) (asleep []string, err error) {
@@ -132,6 +133,10 @@ func (c *conductor) Ring(_ context.Context, ids ...string) error {
 
 func (c *conductor) Apply(context.Context, string, string, int64) error {
 	return errors.New("ingest changes no webhook")
+}
+
+func (c *conductor) Replay(context.Context, string) error {
+	return errors.New("ingest replays nothing")
 }
 
 // keyed is a channel whose batch key is the event's type.

@@ -4,166 +4,113 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
 )
 
-// nothing is the selector of webhooks that are reached as another's fallback or
-// escalation only.
-const nothing = "none"
-
-// matcher finds the webhooks that are owed an event. It is compiled from one revision
-// of the configuration and never changes.
+// matcher finds the webhooks that are owed an event, and the mutes that keep it from
+// them. It is compiled from one revision of the configuration and never changes: what
+// depends on the time is asked of each event.
 type matcher struct {
 	revision int64
 	catalog  *catalog.Catalog
 	rules    []rule
+	byID     map[string]int   // places of the rules by their webhooks
 	filters  []*Filter        // each expression once
 	channels []tocsin.Channel // those the rules name
-	byType   map[string]*bucket
-	custom   *bucket // types under custom. that no webhook names
+	// buckets hold the rules, lowest minimal severity first, so that a search ends at the
+	// first rule that wants more.
+	buckets *buckets
+	muter   *muter // nil when there are no mutes
 }
 
 // rule is a webhook's, but for what the buckets know already.
 type rule struct {
-	webhookID string
-	min       tocsin.Severity
-	filter    int // place in filters, -1 for none
-	channel   int // place in channels, -1 for one this process does not have
+	webhookID   string
+	min         tocsin.Severity
+	filter      int // place in filters, -1 for none
+	channel     int // place in channels, -1 for one this process does not have
+	repeatAfter time.Duration
 }
 
-// bucket holds the places of the rules that may want events of one type, lowest
-// minimal severity first, so that a search ends at the first rule that wants more.
-type bucket struct {
-	open         []int            // of any collection
-	byCollection map[string][]int // of these only
+// compiler makes a matcher.
+type compiler struct {
+	*matcher
+	places map[string]int // of the filters, by their text
+	cache  *filterCache
+	log    *slog.Logger
 }
 
-// compile makes a matcher. Filters that were compiled before are taken from old.
-func compile(revision int64, webhooks []tocsin.Webhook, cat *catalog.Catalog, channels []tocsin.Channel, filters *filterCache, log *slog.Logger) *matcher {
-	m := &matcher{revision: revision, catalog: cat, channels: channels, byType: map[string]*bucket{}, custom: newBucket()}
-	for _, t := range cat.Types() {
-		m.byType[t.Type] = newBucket()
+// compile makes a matcher. Filters that were compiled before are taken from the cache.
+func compile(conf tocsin.Configuration, cat *catalog.Catalog, channels []tocsin.Channel, filters *filterCache, log *slog.Logger) *matcher {
+	m := &matcher{revision: conf.Revision, catalog: cat, channels: channels, byID: map[string]int{}}
+	c := compiler{m, map[string]int{}, filters, log}
+	selections := make([]selection, len(conf.Webhooks))
+	for i := range conf.Webhooks {
+		selections[i] = selectionOf(&conf.Webhooks[i])
 	}
-	for _, w := range webhooks {
-		for _, s := range w.Events {
-			if catalog.IsCustom(s.Type) && m.byType[s.Type] == nil {
-				m.byType[s.Type] = newBucket()
-			}
+	m.buckets = newBuckets(cat, selections)
+	for i := range conf.Webhooks {
+		if conf.Webhooks[i].State != tocsin.StateDeleted {
+			c.webhook(&conf.Webhooks[i], selections[i])
 		}
 	}
-	places := map[string]int{}
-	for i := range webhooks {
-		w := &webhooks[i]
-		if w.State == tocsin.StateDeleted {
-			continue
-		}
-		filter := -1
-		if w.Filter != "" {
-			f, err := filters.get(w.Filter)
-			if err != nil {
-				// It was accepted when it was saved; a later version knows it no longer.
-				log.Error("a webhook's filter does not compile; the webhook gets no events", "webhook", w.Name, "error", err)
-				continue
-			}
-			place, ok := places[w.Filter]
-			if !ok {
-				place = len(m.filters)
-				places[w.Filter], m.filters = place, append(m.filters, f)
-			}
-			filter = place
-		}
-		m.add(w, filter)
-	}
-	m.sort()
-	filters.keep(places)
+	m.buckets.sort(func(a, b int) int { return int(m.rules[a].min) - int(m.rules[b].min) })
+	c.mutes(conf.Mutes)
+	filters.keep(c.places)
 	return m
 }
 
-func newBucket() *bucket { return &bucket{byCollection: map[string][]int{}} }
-
-// add enters a webhook into the bucket of every type it selects.
-func (m *matcher) add(w *tocsin.Webhook, filter int) {
-	place := len(m.rules)
-	m.rules = append(m.rules, rule{
-		webhookID: w.ID, min: w.MinSeverity, filter: filter,
-		channel: slices.IndexFunc(m.channels, func(c tocsin.Channel) bool { return c.Name() == w.Channel }),
+func (c *compiler) webhook(w *tocsin.Webhook, s selection) {
+	filter, err := c.filter(w.Filter)
+	place := len(c.rules)
+	c.byID[w.ID] = place
+	c.rules = append(c.rules, rule{
+		webhookID: w.ID, min: w.MinSeverity, filter: filter, repeatAfter: w.RepeatAfter.Std(),
+		channel: slices.IndexFunc(c.channels, func(ch tocsin.Channel) bool { return ch.Name() == w.Channel }),
 	})
-	enter := func(b *bucket, name, category string) {
-		collections, ok := selects(w, name, category)
-		if !ok {
-			return
-		}
-		if collections == nil {
-			b.open = append(b.open, place)
-		}
-		for _, c := range collections {
-			b.byCollection[c] = append(b.byCollection[c], place)
-		}
+	if err != nil {
+		// It was accepted when it was saved; a later version knows it no longer.
+		c.log.Error("a webhook's filter does not compile; the webhook gets no events", "webhook", w.Name, "error", err)
+		return
 	}
-	for name, b := range m.byType {
-		enter(b, name, m.catalog.Category(name))
-	}
-	enter(m.custom, catalog.CustomPrefix, catalog.CategoryCustom)
+	c.buckets.add(place, s)
 }
 
-// selects says whether a webhook's selectors and collections let events of a type
-// through, and of which collections; nil means all of them.
-func selects(w *tocsin.Webhook, name, category string) (collections []string, ok bool) {
-	if len(w.Events) == 0 {
-		return all(w.Collections), category != catalog.CategoryPipeline
+// filter returns the place of an expression; -1 for none.
+func (c *compiler) filter(expr string) (int, error) {
+	if expr == "" {
+		return -1, nil
 	}
-	for _, s := range w.Events {
-		if s.Type != name && s.Type != category || s.Type == nothing {
-			continue
-		}
-		if len(s.Collections) == 0 {
-			return all(w.Collections), true
-		}
-		for _, c := range s.Collections {
-			if (len(w.Collections) == 0 || slices.Contains(w.Collections, c)) && !slices.Contains(collections, c) {
-				collections = append(collections, c)
-			}
-		}
+	if place, ok := c.places[expr]; ok {
+		return place, nil
 	}
-	return collections, len(collections) > 0
+	f, err := c.cache.get(expr)
+	if err != nil {
+		return -1, err
+	}
+	c.places[expr] = len(c.filters)
+	c.filters = append(c.filters, f)
+	return c.places[expr], nil
 }
 
-// all makes an empty list of collections nil.
-func all(collections []string) []string {
-	if len(collections) == 0 {
-		return nil
+// match returns what is owed for an event, whose defaults are filled in and which is
+// received at this moment. The webhooks in also are owed it whatever they select. Nobody
+// is owed what is announced about itself.
+func (m *matcher) match(e *tocsin.Event, at time.Time, also ...string) []tocsin.Obligation {
+	r := run{m: m, at: at, subject: subject{event: e, category: m.catalog.Category(e.Type)}}
+	if r.subject.category == catalog.CategoryPipeline {
+		r.about = about(e)
 	}
-	return slices.Compact(slices.Sorted(slices.Values(collections)))
-}
-
-func (m *matcher) sort() {
-	byMin := func(a, b int) int { return int(m.rules[a].min) - int(m.rules[b].min) }
-	for _, b := range m.byType {
-		b.sort(byMin)
-	}
-	m.custom.sort(byMin)
-}
-
-func (b *bucket) sort(cmp func(a, b int) int) {
-	slices.SortStableFunc(b.open, cmp)
-	for _, places := range b.byCollection {
-		slices.SortStableFunc(places, cmp)
-	}
-}
-
-// match returns what is owed for an event, whose defaults are filled in.
-func (m *matcher) match(e *tocsin.Event) []tocsin.Obligation {
-	b := m.byType[e.Type]
-	if b == nil {
-		b = m.custom
-	}
-	r := run{m: m, subject: subject{event: e, category: m.catalog.Category(e.Type)}}
-	r.take(b.open)
-	if len(b.byCollection) > 0 {
-		if collection := r.subject.collectionName(); collection != "" {
-			r.take(b.byCollection[collection])
+	open, narrow := m.buckets.find(&r.subject)
+	r.take(open)
+	r.take(narrow)
+	for _, id := range also {
+		place, known := m.byID[id]
+		if known && !slices.ContainsFunc(r.owed, func(o tocsin.Obligation) bool { return o.WebhookID == id }) {
+			r.owe(&m.rules[place], 1)
 		}
 	}
 	return r.owed
@@ -172,11 +119,16 @@ func (m *matcher) match(e *tocsin.Event) []tocsin.Obligation {
 // run is the matching of one event.
 type run struct {
 	m       *matcher
+	at      time.Time
 	subject subject
+	about   string // the webhook that is owed nothing, "" for none
 	owed    []tocsin.Obligation
 	// said holds each filter's answer, keys each channel's batch key, once known.
 	said []answer
 	keys []*string
+	// mutes are those that are in force and match the event, once known.
+	mutes     []*mute
+	haveMutes bool
 }
 
 type answer int8
@@ -196,11 +148,26 @@ func (r *run) take(places []int) {
 		if rule.filter >= 0 && !r.passes(rule.filter) {
 			continue
 		}
-		if r.owed == nil {
-			r.owed = make([]tocsin.Obligation, 0, min(len(places), 1024))
-		}
-		r.owed = append(r.owed, tocsin.Obligation{WebhookID: rule.webhookID, BatchKey: r.batchKey(rule.channel)})
+		r.owe(rule, len(places))
 	}
+}
+
+// owe adds what a rule's webhook is owed; likely is how many there may be.
+func (r *run) owe(rule *rule, likely int) {
+	if rule.webhookID == r.about {
+		return
+	}
+	if r.owed == nil {
+		r.owed = make([]tocsin.Obligation, 0, min(likely, 1024))
+	}
+	o := tocsin.Obligation{WebhookID: rule.webhookID, BatchKey: r.batchKey(rule.channel)}
+	if r.m.muter != nil {
+		o.Suppressed = r.muted(rule.webhookID)
+	}
+	if o.Suppressed == "" {
+		o.RepeatAfter = rule.repeatAfter
+	}
+	r.owed = append(r.owed, o)
 }
 
 func (r *run) passes(filter int) bool {
@@ -250,7 +217,7 @@ func (c *filterCache) get(expr string) (*Filter, error) {
 	return f, nil
 }
 
-// keep forgets the filters that no webhook has any more.
+// keep forgets the filters that nobody has any more.
 func (c *filterCache) keep(used map[string]int) {
 	for expr := range c.compiled {
 		if _, ok := used[expr]; !ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -25,6 +26,8 @@ const (
 // request is what one caller of Submit wants committed.
 type request struct {
 	ctx      context.Context
+	at       time.Time // of the submission, which is when mutes count
+	also     []string  // webhooks that are owed the events whatever they select
 	batch    []tocsin.NewEvent
 	revision int64 // it was matched against
 	bytes    int
@@ -41,7 +44,7 @@ type outcome struct {
 func (r *request) match(m *matcher) {
 	r.revision, r.owed = m.revision, 0
 	for i := range r.batch {
-		r.batch[i].Owed = m.match(&r.batch[i].Event)
+		r.batch[i].Owed = m.match(&r.batch[i].Event, r.at, r.also...)
 		r.owed += len(r.batch[i].Owed)
 	}
 }

@@ -152,3 +152,92 @@ func TestConfigurationChangesOnSQLite(t *testing.T) {
 		}
 	}
 }
+
+// Mutes, repeats and announcements, as the ledger and the traces have them.
+func TestSuppressionOnSQLite(t *testing.T) {
+	db := realStore(t)
+	hourly := create(t, db, hook("hourly", func(w *tocsin.Webhook) { w.RepeatAfter = tocsin.Duration(time.Hour) }))
+	fallback := create(t, db, hook("fallback", events("none")))
+	in, err := ingest.New(ingest.Config{Store: db, Conductor: &conductor{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	submit := func(id, key string, status tocsin.Status) string {
+		t.Helper()
+		e := custom(id, 1)[0]
+		e.DedupKey, e.Status = key, status
+		if _, err := in.Submit(t.Context(), []tocsin.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		return reasons(t, db, "/test", id+"0")
+	}
+	muteOne, err := db.CreateMute(t.Context(), tocsin.Mute{ID: tocsin.NewID(tocsin.PrefixMute), DedupKey: "muted", Until: time.Now().Add(time.Hour), Author: "a", Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, tt := range []struct {
+		key    string
+		status tocsin.Status
+		want   string
+	}{
+		{"k", tocsin.Firing, "hourly pending "},
+		{"k", tocsin.Firing, "hourly suppressed repeat"},
+		{"k", tocsin.Resolved, "hourly pending "},
+		{"k", tocsin.Firing, "hourly pending "},
+		{"muted", tocsin.Firing, "hourly suppressed muted " + muteOne.ID},
+		{"muted", tocsin.Firing, "hourly suppressed muted " + muteOne.ID},
+	} {
+		if got := submit(fmt.Sprint("e", i, "-"), tt.key, tt.status); got != tt.want {
+			t.Errorf("event %d: %q, want %q", i, got, tt.want)
+		}
+	}
+	// After the mute the incident is news: what was muted is no repeat.
+	if _, err := db.EndMute(t.Context(), muteOne.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := submit("after-", "muted", tocsin.Firing); got != "hourly pending " {
+		t.Errorf("after the mute: %q", got)
+	}
+	for range 2 {
+		if _, err := in.Announce(t.Context(), failing("a", hourly.ID), fallback.ID, fallback.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := reasons(t, db, "/tocsin", "a"); got != "fallback pending " {
+		t.Errorf("the announcement: %q", got)
+	}
+	balances, err := db.Balances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []tocsin.Balance{
+		{WebhookID: fallback.ID, Webhook: "fallback", Accepted: 1, Pending: 1},
+		{WebhookID: hourly.ID, Webhook: "hourly", Accepted: 7, Pending: 4, Suppressed: 3},
+	}
+	if diff := cmp.Diff(want, balances); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// reasons says where an event's obligations went.
+func reasons(t *testing.T, db *sqlite.DB, source, id string) string {
+	t.Helper()
+	e, err := db.Event(t.Context(), source, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	traces, err := db.Traces(t.Context(), e.Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	for _, trace := range traces {
+		w, err := db.Webhook(t.Context(), trace.WebhookID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += w.Name + " " + trace.Bucket + " " + trace.Reason
+	}
+	return text
+}

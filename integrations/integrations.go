@@ -6,6 +6,7 @@
 package integrations
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -30,6 +31,10 @@ type Options struct {
 	Logger *slog.Logger
 	// UserAgent is what receivers see; "": Tocsin/1.
 	UserAgent string
+	// Signers returns the installation's keys, which sign the deliveries of the channel
+	// webhook with v1a beside the webhook's own secret (v1). nil: v1 alone. It is called
+	// for every request.
+	Signers func(ctx context.Context) ([]webhook.Signer, error)
 }
 
 // Channels returns every channel, sharing one HTTP client.
@@ -42,7 +47,7 @@ func Channels(o Options) []tocsin.Channel {
 	}
 	client := post.New(post.Options{AllowCIDRs: o.AllowCIDRs, Timeout: o.Timeout, UserAgent: o.UserAgent})
 	return []tocsin.Channel{
-		webhook.New(client, o.Catalog),
+		webhook.New(client, o.Catalog, o.Signers),
 		slack.New(client, o.Logger),
 	}
 }

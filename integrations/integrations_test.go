@@ -1,13 +1,18 @@
 package integrations_test
 
 import (
+	"context"
+	"crypto/ed25519"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations"
+	"github.com/tocsin-alerts/tocsin/integrations/webhook"
 )
 
 // TestEveryFolderIsAChannelUnderTest lists the folders: each but the suite and internal
@@ -76,4 +81,29 @@ func TestAllowCIDRsReachEveryChannel(t *testing.T) {
 			t.Errorf("%s, loopback not allowed: want an error", c.Name())
 		}
 	}
+}
+
+// TestSignersReachTheWebhookChannel: with them its requests carry v1 and v1a.
+func TestSignersReachTheWebhookChannel(t *testing.T) {
+	key := webhook.Signer{ID: "k1", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	o := integrations.Options{Signers: func(context.Context) ([]webhook.Signer, error) { return []webhook.Signer{key}, nil }}
+	for _, c := range integrations.Channels(o) {
+		if c.Name() != "webhook" {
+			continue
+		}
+		s, err := c.Open([]byte(`{"url":"https://r.example.com/","signing_secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := s.Preview(t.Context(), tocsin.Notification{DeliveryID: "dlv_1", At: time.Unix(1, 0), Events: []tocsin.Event{{ID: "1", Type: "custom.x"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := strings.Fields(x[0].RequestHeaders["Webhook-Signature"])
+		if len(tokens) != 2 || !strings.HasPrefix(tokens[0], "v1,") || !strings.HasPrefix(tokens[1], "v1a,") {
+			t.Errorf("webhook-signature has the tokens %q, want v1 and v1a", tokens)
+		}
+		return
+	}
+	t.Error("there is no channel webhook")
 }

@@ -22,7 +22,7 @@ type Created struct {
 // Create checks a webhook as users write it and stores it. A dry run only checks, and
 // returns the webhook without an id. Errors: CodeMalformed for what is not a JSON
 // object, CodeInvalid with every field that is wrong, CodeConflict when only the name
-// is taken, CodeUnavailable.
+// is taken or there are too many, CodeUnavailable.
 func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool) (Created, error) {
 	p := &problems{}
 	settings, config, err := decode(body, p)
@@ -43,6 +43,9 @@ func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool)
 	}
 	if err := conclude(settings.Name, "", others, p); err != nil {
 		return Created{}, err
+	}
+	if len(others) >= maxWebhooks {
+		return Created{}, tocsin.Errorf(tocsin.CodeConflict, "there are %d webhooks; at most %d are allowed: delete some first", len(others), maxWebhooks)
 	}
 
 	w := tocsin.Webhook{Settings: settings, State: tocsin.StateActive}

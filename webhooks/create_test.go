@@ -314,3 +314,18 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// crowded is a store with as many webhooks as are allowed.
+type crowded struct{ tocsin.Store }
+
+func (crowded) ListWebhooks(context.Context) (int64, []tocsin.Webhook, error) {
+	return 1, make([]tocsin.Webhook, 10_000), nil
+}
+
+func TestWebhooksAreBounded(t *testing.T) {
+	k := newKit(t, func(c *webhooks.Config) { c.Store = crowded{c.Store} })
+	_, err := k.Create(t.Context(), k.body("one-more", nil), false)
+	if tocsin.CodeOf(err) != tocsin.CodeConflict || !strings.Contains(err.Error(), "there are 10000 webhooks; at most 10000 are allowed") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,10 @@ import (
 )
 
 // problems collects what is wrong, so that all of it is reported together.
-type problems struct{ fields []tocsin.FieldError }
+type problems struct {
+	what   string // a webhook unless it says otherwise
+	fields []tocsin.FieldError
+}
 
 func (p *problems) add(field, format string, args ...any) {
 	p.fields = append(p.fields, tocsin.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
@@ -43,26 +47,26 @@ func (p *problems) err() error {
 	if len(p.fields) == 0 {
 		return nil
 	}
-	return &tocsin.Error{Code: tocsin.CodeInvalid, Message: "the webhook is not valid", Fields: p.fields}
+	return &tocsin.Error{Code: tocsin.CodeInvalid, Message: fmt.Sprintf("the %s is not valid", cmp.Or(p.what, "webhook")), Fields: p.fields}
 }
 
-// reader reads one field of the settings. It returns false when the value has the
-// wrong type; want then says what is allowed.
-type reader struct {
+// reader reads one field of a document, such as the settings. It returns false when the
+// value has the wrong type; want then says what is allowed.
+type reader[D any] struct {
 	want string
-	read func(raw json.RawMessage, s *tocsin.Settings, p *problems, field string) bool
+	read func(raw json.RawMessage, doc *D, p *problems, field string) bool
 }
 
 // plain reads a field whose Go type says all there is to check about its JSON type.
-func plain[T any](want string, at func(*tocsin.Settings) *T) reader {
-	return reader{want, func(raw json.RawMessage, s *tocsin.Settings, _ *problems, _ string) bool {
-		return json.Unmarshal(raw, at(s)) == nil
+func plain[D, T any](want string, at func(*D) *T) reader[D] {
+	return reader[D]{want, func(raw json.RawMessage, doc *D, _ *problems, _ string) bool {
+		return json.Unmarshal(raw, at(doc)) == nil
 	}}
 }
 
 // worded reads a text whose parser has its own precise complaint.
-func worded[T any](want string, at func(*tocsin.Settings) *T, parse func(string) (T, error)) reader {
-	return reader{want, func(raw json.RawMessage, s *tocsin.Settings, p *problems, field string) bool {
+func worded[D, T any](want string, at func(*D) *T, parse func(string) (T, error)) reader[D] {
+	return reader[D]{want, func(raw json.RawMessage, doc *D, p *problems, field string) bool {
 		var text string
 		if json.Unmarshal(raw, &text) != nil {
 			return false
@@ -72,12 +76,12 @@ func worded[T any](want string, at func(*tocsin.Settings) *T, parse func(string)
 			p.add(field, "%v", err)
 			return true
 		}
-		*at(s) = v
+		*at(doc) = v
 		return true
 	}}
 }
 
-func duration(at func(*tocsin.Settings) *tocsin.Duration) reader {
+func duration[D any](at func(*D) *tocsin.Duration) reader[D] {
 	return worded(`a duration in quotes, such as "15m", "6h" or "5d"`, at, tocsin.ParseDuration)
 }
 
@@ -90,7 +94,7 @@ func parseTime(text string) (time.Time, error) {
 }
 
 // readers are the settings by their JSON names; "config" is read apart.
-var readers = map[string]reader{
+var readers = map[string]reader[tocsin.Settings]{
 	"name":           plain("text", func(s *tocsin.Settings) *string { return &s.Name }),
 	"channel":        plain("text", func(s *tocsin.Settings) *string { return &s.Channel }),
 	"events":         {"a list of alert types, categories, or {type, collections}", readEvents},
@@ -135,35 +139,53 @@ func decode(body json.RawMessage, p *problems) (s tocsin.Settings, config json.R
 		return s, nil, err
 	}
 	checkNames(fields, p)
-	for _, name := range sortedKeys(fields) {
-		raw := fields[name]
-		r, known := readers[name]
-		switch {
-		case isNull(raw):
-		case name == "config":
-			if _, err := object(raw); err != nil {
-				// The value is not shown: a secret may have been put in the wrong place.
-				p.add("config", "is not an object; want an object with the channel's own settings")
-				continue
-			}
-			config = raw
-		case known:
-			if !r.read(raw, &s, p, name) {
-				p.add(name, "got %s; want %s", short(raw), r.want)
-			}
+	readFields(fields, &s, readers, p)
+	if raw := fields["config"]; raw != nil && !isNull(raw) {
+		if _, err := object(raw); err != nil {
+			// The value is not shown: a secret may have been put in the wrong place.
+			p.add("config", "is not an object; want an object with the channel's own settings")
+			return s, config, nil
 		}
+		config = raw
 	}
 	return s, config, nil
 }
 
+// readFields reads the fields that there are readers for; null is the same as leaving a
+// field out.
+func readFields[D any](fields map[string]json.RawMessage, doc *D, readers map[string]reader[D], p *problems) {
+	for _, name := range sortedKeys(fields) {
+		r, known := readers[name]
+		if raw := fields[name]; known && !isNull(raw) && !r.read(raw, doc, p, name) {
+			p.add(name, "got %s; want %s", short(raw), r.want)
+		}
+	}
+}
+
+// readDocument reads a document of which nothing but what the readers name is allowed;
+// readOnly are names of its answer, which is often copied from.
+func readDocument[D any](body json.RawMessage, doc *D, readers map[string]reader[D], readOnly []string, p *problems) error {
+	fields, err := object(body)
+	if err != nil {
+		return err
+	}
+	refuseNames(fields, sortedKeys(readers), readOnly, "field of the document", p)
+	readFields(fields, doc, readers, p)
+	return nil
+}
+
 // checkNames refuses fields that are no settings.
 func checkNames(fields map[string]json.RawMessage, p *problems) {
-	names := append(sortedKeys(readers), "config")
+	refuseNames(fields, append(sortedKeys(readers), "config"), readOnly, "setting", p)
+}
+
+// refuseNames refuses the fields that are not among names.
+func refuseNames(fields map[string]json.RawMessage, names, readOnly []string, what string, p *problems) {
 	for _, name := range sortedKeys(fields) {
 		switch {
 		case slices.Contains(names, name) || p.has(name):
 		case slices.Contains(readOnly, name):
-			p.add(name, "is not a setting: Tocsin sets it; leave it out")
+			p.add(name, "is not a %s: Tocsin sets it; leave it out", what)
 		default:
 			p.add(cut(name), "unknown field%s", didYouMean(name, names))
 		}
@@ -171,18 +193,23 @@ func checkNames(fields map[string]json.RawMessage, p *problems) {
 }
 
 func readEvents(raw json.RawMessage, s *tocsin.Settings, p *problems, field string) bool {
+	return readSelectors(raw, &s.Events, p, field)
+}
+
+func readSelectors(raw json.RawMessage, into *[]tocsin.Selector, p *problems, field string) bool {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
 		return false
 	}
-	s.Events = make([]tocsin.Selector, len(list))
+	selectors := make([]tocsin.Selector, len(list))
 	for i, item := range list {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		if json.Unmarshal(item, &s.Events[i].Type) == nil && !isNull(item) {
+		if json.Unmarshal(item, &selectors[i].Type) == nil && !isNull(item) {
 			continue
 		}
-		strict(item, &s.Events[i], at, "an alert type, a category, or {type, collections}", []string{"type", "collections"}, p)
+		strict(item, &selectors[i], at, "an alert type, a category, or {type, collections}", []string{"type", "collections"}, p)
 	}
+	*into = selectors
 	return true
 }
 

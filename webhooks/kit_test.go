@@ -45,12 +45,18 @@ func newKit(t *testing.T, adjust ...func(*webhooks.Config)) *kit {
 		t.Fatal(err)
 	}
 	k := &kit{store: store, conductor: &conductor{}, receiver: newReceiver(t)}
+	in, err := ingest.New(ingest.Config{Store: store, Conductor: k.conductor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Close)
 	config := webhooks.Config{
 		Store: store, Conductor: k.conductor, KeyRing: ring, PublicURL: "https://tocsin.example.com",
 		Channels: integrations.Channels(integrations.Options{
 			AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Catalog: catalog.Default(),
 		}),
 		CheckFilter: func(expr string) error { _, err := ingest.CompileFilter(expr); return err },
+		Matches:     in.Matches,
 		Logger:      slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	for _, f := range adjust {
@@ -76,6 +82,10 @@ func (c *conductor) Ring(ctx context.Context, ids ...string) error {
 
 func (c *conductor) Apply(ctx context.Context, id, update string, version int64) error {
 	return c.note(ctx, fmt.Sprintf("%s %s %d", update, id, version))
+}
+
+func (c *conductor) Replay(ctx context.Context, id string) error {
+	return c.note(ctx, "replay "+id)
 }
 
 func (c *conductor) note(ctx context.Context, call string) error {

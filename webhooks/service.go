@@ -26,6 +26,9 @@ type Config struct {
 	Catalog *catalog.Catalog
 	// CheckFilter compiles a CEL expression; its error names line and column. Required.
 	CheckFilter func(expr string) error
+	// Matches says whether a webhook selects an event, and under which batch key it is owed
+	// it, whatever the webhook's state. Required.
+	Matches func(w tocsin.Webhook, e *tocsin.Event) (batchKey string, ok bool, err error)
 	// PublicURL is where this Tocsin is reached, for links, without a final slash. Empty
 	// for no links.
 	PublicURL string
@@ -33,13 +36,23 @@ type Config struct {
 	Logger *slog.Logger
 	// MinRunEvery is the shortest run_every. 0 is a minute; only tests want less.
 	MinRunEvery time.Duration
+	// History is how long finished deliveries are kept, and so how far back it is known what
+	// a webhook was owed; 0 is for ever.
+	History time.Duration
+	// CountFor is how long the events of a replay are counted at most. 0 is ten seconds.
+	CountFor time.Duration
+	// Now is for what this process decides by its own clock: whether times that users
+	// write lie ahead, and how old what it remembers is. Nil is time.Now.
+	Now func() time.Time
 }
 
-// Service creates, changes and tries out webhooks. It is safe for concurrent use.
+// Service creates, changes and tries out webhooks, mutes them, replays what they were
+// owed, and keeps the keys that they sign with. It is safe for concurrent use.
 type Service struct {
 	Config
 	channels map[string]tocsin.Channel
 	senders  senders
+	signing  signing
 }
 
 // New returns a service. It returns an error when something required is missing, or
@@ -54,6 +67,8 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("configuring webhooks: no channels")
 	case c.CheckFilter == nil:
 		return nil, errors.New("configuring webhooks: no check for filters")
+	case c.Matches == nil:
+		return nil, errors.New("configuring webhooks: nothing that matches events")
 	}
 	if c.Catalog == nil {
 		c.Catalog = catalog.Default()
@@ -63,6 +78,12 @@ func New(c Config) (*Service, error) {
 	}
 	if c.MinRunEvery == 0 {
 		c.MinRunEvery = time.Minute
+	}
+	if c.CountFor == 0 {
+		c.CountFor = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	s := &Service{Config: c, channels: map[string]tocsin.Channel{}}
 	for _, ch := range c.Channels {
@@ -140,6 +161,6 @@ func (s *Service) tell(ctx context.Context, id, what string, do func(context.Con
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
 	defer cancel()
 	if err := do(ctx); err != nil {
-		s.Logger.Warn("telling the workflow; the sweeper will make up for it", "webhook", id, "what", what, "error", err)
+		s.Logger.Warn("telling a workflow; the sweeper will make up for it", "about", id, "what", what, "error", err)
 	}
 }

@@ -19,7 +19,8 @@ import (
 // Limits of the settings that are not a matter of taste but of keeping one webhook's
 // row, workflow and answer small.
 const (
-	maxName        = 120 // characters
+	maxWebhooks    = 10_000 // each is a workflow, and a look at every event it may want
+	maxName        = 120    // characters
 	maxBatch       = 1000
 	maxConcurrent  = 100
 	maxSelectors   = 100
@@ -36,6 +37,10 @@ const (
 	minRetry    = time.Minute
 	maxRetry    = 30 * 24 * time.Hour
 	maxDisable  = 365 * 24 * time.Hour
+
+	// selectsNothing is the word in events for webhooks that are reached as another's
+	// fallback or escalation only.
+	selectsNothing = "none"
 
 	onResumeDeliver = "deliver"
 	onResumeDiscard = "discard"
@@ -109,23 +114,29 @@ func cut(text string) string {
 }
 
 func (s *Service) validateSelection(w tocsin.Settings, p *problems) {
-	if len(w.Events) > maxSelectors {
-		p.add("events", "has %d entries; at most %d are allowed", len(w.Events), maxSelectors)
-	}
+	s.validateSelectors(w.Events, "custom.<name> or none", p)
 	for i, e := range w.Events {
-		at := fmt.Sprintf("events[%d]", i)
-		switch {
-		case p.has(at):
-		case e.Type == "none" && len(w.Events) > 1:
-			p.add(at, `"none" stands alone: it says that nothing is matched`)
-		case !s.selects(e.Type):
-			words := s.selectorWords()
-			p.add(at, "%q is neither an alert type nor a category%s; see /v1/alert-types, or use custom.<name> or none", cut(e.Type), didYouMean(e.Type, words))
+		if e.Type == selectsNothing && len(w.Events) > 1 {
+			p.add(fmt.Sprintf("events[%d]", i), `"none" stands alone: it says that nothing is matched`)
 		}
-		validateCollections(at+".collections", e.Collections, p)
 	}
 	if !p.has("collections") {
 		validateCollections("collections", w.Collections, p)
+	}
+}
+
+// validateSelectors checks a list of alert types and categories; others says what else
+// the list may hold.
+func (s *Service) validateSelectors(list []tocsin.Selector, others string, p *problems) {
+	if len(list) > maxSelectors {
+		p.add("events", "has %d entries; at most %d are allowed", len(list), maxSelectors)
+	}
+	for i, e := range list {
+		at := fmt.Sprintf("events[%d]", i)
+		if !p.has(at) && !s.selects(e.Type) {
+			p.add(at, "%q is neither an alert type nor a category%s; see /v1/alert-types, or use %s", cut(e.Type), didYouMean(e.Type, s.selectorWords()), others)
+		}
+		validateCollections(at+".collections", e.Collections, p)
 	}
 }
 
@@ -147,7 +158,7 @@ func (s *Service) selects(word string) bool {
 
 // selectorWords are all words that events may hold, but for custom types.
 func (s *Service) selectorWords() []string {
-	words := append(s.Catalog.Categories(), "none")
+	words := append(s.Catalog.Categories(), selectsNothing)
 	for _, t := range s.Catalog.Types() {
 		words = append(words, t.Type)
 	}

@@ -87,6 +87,24 @@ func (c *Conductor) Apply(ctx context.Context, webhookID, update string, version
 	return c.Ring(ctx, webhookID)
 }
 
+// Replay signals a replay's workflow, and starts it when it is missing. One for a replay
+// that is over ends at once.
+func (c *Conductor) Replay(ctx context.Context, replayID string) error {
+	_, err := c.client.SignalWithStartWorkflow(ctx, ReplayWorkflowID(replayID), SignalReplayChanged, nil, replayStartOptions(replayID), TypeReplay, ReplayInput{ID: replayID})
+	return wrap(err, "waking replay "+replayID)
+}
+
+func replayStartOptions(replayID string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       ReplayWorkflowID(replayID),
+		TaskQueue:                TaskQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		Memo:                     map[string]any{"what": "One Tocsin replay. What it selects and how far it is is in Tocsin's store; query `status` or open Current Details."},
+		StaticSummary:            "Tocsin replay " + replayID,
+	}
+}
+
 func startOptions(webhookID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       WebhookWorkflowID(webhookID),
@@ -127,29 +145,41 @@ func EnsureSearchAttributes(ctx context.Context, c client.Client, namespace stri
 
 // EnsureSweeper makes the sweeper's Schedule, or sets its interval where it differs.
 func EnsureSweeper(ctx context.Context, c client.Client, every time.Duration) error {
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
-	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID:   SweepID,
-		Spec: spec,
-		// A sweep that was missed is made up for by the next one.
-		CatchupWindow: every,
-		Overlap:       enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
-		Action:        &client.ScheduleWorkflowAction{ID: SweepID, Workflow: TypeSweep, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 5 * time.Minute},
-		Note:          "Rings webhooks that owe work and that nobody looks after.",
+	return ensureSchedule(ctx, c, every, client.ScheduleOptions{
+		ID:     SweepID,
+		Action: &client.ScheduleWorkflowAction{ID: SweepID, Workflow: TypeSweep, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 5 * time.Minute},
+		Note:   "Rings webhooks that owe work and that nobody looks after.",
 	})
+}
+
+// EnsureHousekeeping makes the Schedule of the housekeeping, or sets its interval where it
+// differs.
+func EnsureHousekeeping(ctx context.Context, c client.Client, every time.Duration) error {
+	return ensureSchedule(ctx, c, every, client.ScheduleOptions{
+		ID:     HousekeepingID,
+		Action: &client.ScheduleWorkflowAction{ID: HousekeepingID, Workflow: TypeHousekeeping, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 30 * time.Minute},
+		Note:   "Removes what is older than the retention, announces mutes that end, rotates the signing key, starts replays.",
+	})
+}
+
+func ensureSchedule(ctx context.Context, c client.Client, every time.Duration, o client.ScheduleOptions) error {
+	o.Spec = client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
+	// A round that was missed is made up for by the next one.
+	o.CatchupWindow, o.Overlap = every, enumspb.SCHEDULE_OVERLAP_POLICY_SKIP
+	_, err := c.ScheduleClient().Create(ctx, o)
 	if err == nil || !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		return wrap(err, "creating the sweeper's schedule")
+		return wrap(err, "creating schedule "+o.ID)
 	}
-	h := c.ScheduleClient().GetHandle(ctx, SweepID)
+	h := c.ScheduleClient().GetHandle(ctx, o.ID)
 	err = h.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 		now := in.Description.Schedule
 		if s := now.Spec; s != nil && len(s.Intervals) == 1 && s.Intervals[0].Every == every {
 			return nil, temporal.ErrSkipScheduleUpdate
 		}
-		now.Spec = &spec
+		now.Spec = &o.Spec
 		return &client.ScheduleUpdate{Schedule: &now}, nil
 	}})
-	return wrap(err, "updating the sweeper's schedule")
+	return wrap(err, "updating schedule "+o.ID)
 }
 
 func wrap(err error, doing string) error {

@@ -6,6 +6,7 @@
 // and the activity Deliver reads it there. Its loop is: drain the doorbell, deliver,
 // wait. The order matters (see [Webhook]).
 //
-// [Sweep] runs every 30 s from a Temporal Schedule and rings webhooks that somebody left
-// unattended. [NewConductor] is how everybody else talks to the workflows.
+// [Replay] moves one replay on, id replay/<replay id>. [Sweep] runs every 30 s from a
+// Temporal Schedule and rings webhooks that somebody left unattended; [Housekeeping]
+// every 5 minutes, and removes what is old. [NewConductor] is how everybody else talks to the workflows.
 package workflows

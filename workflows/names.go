@@ -20,18 +20,32 @@ const (
 	UpdateRunNow       = "run-now"
 	UpdateRedeliver    = "redeliver"
 	QueryStatus        = "status"
+	// SignalReplayChanged wakes a replay's workflow; it has no content.
+	SignalReplayChanged = "replay-changed"
 )
 
 // Workflow types, as the Web UI lists them.
 const (
 	TypeWebhook = "Webhook"
 	TypeSweep   = "Sweep"
+	TypeReplay  = "Replay"
+
+	TypeHousekeeping = "Housekeeping"
 )
 
-// SweepID is the id of the sweeper's Schedule.
-const SweepID = "tocsin-sweeper"
+// SweepID and HousekeepingID are the ids of the Schedules.
+const (
+	SweepID        = "tocsin-sweeper"
+	HousekeepingID = "tocsin-housekeeping"
+)
 
-const webhookPrefix = "webhook/"
+const (
+	webhookPrefix = "webhook/"
+	replayPrefix  = "replay/"
+)
+
+// ReplayWorkflowID is the id of a replay's workflow.
+func ReplayWorkflowID(replayID string) string { return replayPrefix + replayID }
 
 // WebhookWorkflowID is the id of a webhook's workflow.
 func WebhookWorkflowID(webhookID string) string { return webhookPrefix + webhookID }

@@ -30,7 +30,7 @@ func Backoff(failures int, after time.Duration) time.Duration {
 	if shift := max(failures, 1) - 1; shift < 12 {
 		d = min(maxBackoff, firstBackoff<<shift)
 	}
-	d -= time.Duration(rand.Int64N(int64(d) / 5))
+	d -= time.Duration(rand.Int64N(int64(d) / 5)) // #nosec G404 -- jitter, no secret
 	if after > maxRetryAfter {
 		after = 0
 	}
@@ -58,6 +58,27 @@ func storeOptions(summary string) workflow.ActivityOptions {
 		StartToCloseTimeout: time.Minute,
 		Summary:             summary,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+	}
+}
+
+// replayOptions: a step lasts seconds, and one that is not heard of for 20 s is taken for
+// dead; the store knows how far it came. What fails is tried again for as long as it takes.
+func replayOptions(summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: 2 * time.Minute,
+		HeartbeatTimeout:    20 * time.Second,
+		Summary:             summary,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+	}
+}
+
+// choreOptions are for one of the housekeeping's activities.
+func choreOptions(summary string, longest time.Duration) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: longest,
+		HeartbeatTimeout:    min(longest, time.Minute),
+		Summary:             summary,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 3},
 	}
 }
 

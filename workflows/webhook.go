@@ -146,12 +146,17 @@ func (w *webhook) wait(ctx workflow.Context, out activities.DeliverResult) error
 
 // full reports whether this run should make room for a new one.
 func (w *webhook) full(ctx workflow.Context) bool {
+	return isFull(ctx, w.in.MaxHistory, w.signals+w.doorbell.Len()+w.submitted.Len())
+}
+
+// isFull reports whether a run has had more events than limit (0: the default), or more
+// signals than a run should, or the server suggests a new one.
+func isFull(ctx workflow.Context, limit, signals int) bool {
 	info := workflow.GetInfo(ctx)
-	limit := w.in.MaxHistory
 	if limit == 0 {
 		limit = defaultMaxHistory
 	}
-	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > limit || w.signals+w.doorbell.Len()+w.submitted.Len() > maxSignals
+	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > limit || signals > maxSignals
 }
 
 // quiet reports that nothing of this run is unfinished.

@@ -16,10 +16,17 @@ import (
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Webhook, workflow.RegisterOptions{Name: TypeWebhook})
 	r.RegisterWorkflowWithOptions(Sweep, workflow.RegisterOptions{Name: TypeSweep})
+	r.RegisterWorkflowWithOptions(Replay, workflow.RegisterOptions{Name: TypeReplay})
+	r.RegisterWorkflowWithOptions(Housekeeping, workflow.RegisterOptions{Name: TypeHousekeeping})
 	r.RegisterActivityWithOptions(a.Deliver, activity.RegisterOptions{Name: "Deliver"})
 	r.RegisterActivityWithOptions(a.SubmitEvents, activity.RegisterOptions{Name: "SubmitEvents"})
 	r.RegisterActivityWithOptions(a.Do, activity.RegisterOptions{Name: "Do"})
 	r.RegisterActivityWithOptions(a.Sweep, activity.RegisterOptions{Name: "Sweep"})
+	r.RegisterActivityWithOptions(a.ReplayStep, activity.RegisterOptions{Name: "ReplayStep"})
+	r.RegisterActivityWithOptions(a.Prune, activity.RegisterOptions{Name: "Prune"})
+	r.RegisterActivityWithOptions(a.AnnounceMutes, activity.RegisterOptions{Name: "AnnounceMutes"})
+	r.RegisterActivityWithOptions(a.RotateKeys, activity.RegisterOptions{Name: "RotateKeys"})
+	r.RegisterActivityWithOptions(a.StartReplays, activity.RegisterOptions{Name: "StartReplays"})
 }
 
 // NewWorker returns a worker on [TaskQueue] with everything registered.

@@ -56,7 +56,7 @@ func (d *dataDir) keyRing() (tocsin.Secret, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return tocsin.Secret{}, fmt.Errorf("reading key ring: others may read %s; run chmod 600 on it", path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) // #nosec G304 -- the user's own folder
 	if err != nil {
 		return tocsin.Secret{}, fmt.Errorf("reading key ring: %w", err)
 	}
@@ -74,7 +74,7 @@ func (d *dataDir) newKeyRing(path string) (_ tocsin.Secret, err error) {
 		return tocsin.Secret{}, fmt.Errorf("reading key ring: %s is gone, and %s holds secrets sealed by it; put it back, or move the database away", path, d.file("tocsin.db"))
 	}
 	ring := tocsin.GenerateKey("dev")
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // #nosec G304 -- the user's own folder
 	if err != nil {
 		return tocsin.Secret{}, fmt.Errorf("making key ring: %w", err)
 	}
@@ -96,7 +96,7 @@ func (d *dataDir) logFile() (*os.File, error) {
 			return nil, fmt.Errorf("rotating log: %w", err)
 		}
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600) // #nosec G304 -- the user's own folder
 	if err != nil {
 		return nil, fmt.Errorf("opening log: %w", err)
 	}

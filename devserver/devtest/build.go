@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Binaries are the paths of the built programs.
+// Binaries are the paths of the built programs. Dev is "" where only the others were
+// asked for.
 type Binaries struct{ Dev, Tocsin, Worker string }
 
 var binDir string // removed by Main
@@ -37,7 +38,29 @@ var (
 	devOnce    = sync.OnceValues(func() (string, error) { return build("tocsin-dev", "github.com/tocsin-alerts/tocsin/devserver") })
 	tocsinOnce = sync.OnceValues(func() (string, error) { return build("tocsin", "./starter", "-race") })
 	workerOnce = sync.OnceValues(func() (string, error) { return build("tocsin-worker", "./worker", "-race") })
+
+	plainOnce      = bothOnce("plain")
+	failpointsOnce = bothOnce("failpoints", "-tags", "failpoints")
 )
+
+// bothOnce builds tocsin and tocsin-worker with other flags, in a folder of their own.
+func bothOnce(folder string, flags ...string) func() (Binaries, error) {
+	return sync.OnceValues(func() (b Binaries, err error) {
+		if b.Tocsin, err = build(filepath.Join(folder, "tocsin"), "./starter", flags...); err != nil {
+			return b, err
+		}
+		b.Worker, err = build(filepath.Join(folder, "tocsin-worker"), "./worker", flags...)
+		return b, err
+	})
+}
+
+// Plain returns tocsin and tocsin-worker as they are shipped, without the race detector:
+// for load, where what it costs would hide what is looked for.
+func Plain(t testing.TB) Binaries { return must(t, plainOnce) }
+
+// Failpoints returns tocsin and tocsin-worker that die where TOCSIN_FAILPOINT says; see
+// package failpoint.
+func Failpoints(t testing.TB) Binaries { return must(t, failpointsOnce) }
 
 // Dev returns the path of tocsin-dev, built if need be.
 func Dev(t testing.TB) string { return must(t, devOnce) }
@@ -54,13 +77,13 @@ func Build(t testing.TB) Binaries {
 	return Binaries{Dev: Dev(t), Tocsin: Tocsin(t), Worker: Worker(t)}
 }
 
-func must(t testing.TB, once func() (string, error)) string {
+func must[T any](t testing.TB, once func() (T, error)) T {
 	t.Helper()
-	path, err := once()
+	built, err := once()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return built
 }
 
 // build compiles a package. A path beginning with ./ is of the main module.

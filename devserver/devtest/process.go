@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -88,6 +89,23 @@ func (p *Process) Kill9() {
 	<-p.done
 }
 
+// Freeze stops the process where it is, as a machine does that swaps or is suspended. It
+// knows nothing of it after Thaw.
+func (p *Process) Freeze() { p.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw() { p.signal(syscall.SIGCONT) }
+
+// Ended reports whether the process is over.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Stop asks the process to end with SIGTERM; another exit code than 0, or taking longer
 // than Patience, fails the test.
 func (p *Process) Stop() {
@@ -108,6 +126,19 @@ func (p *Process) MustFail() int {
 		p.t.Fatalf("%s ended with %v, want a failure", p.name, err)
 	}
 	return exit.ExitCode()
+}
+
+// MustDie waits until the process is ended by kill -9, its own or another's.
+func (p *Process) MustDie() {
+	p.t.Helper()
+	err := p.wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return
+		}
+	}
+	p.t.Fatalf("%s ended with %v, want kill -9", p.name, err)
 }
 
 func (p *Process) wait() error {
@@ -147,13 +178,21 @@ func (p *Process) until(what string, cond func() error) {
 	})
 }
 
-// FreeAddr returns a loopback address that nothing listens on.
+// FreeAddr returns a loopback address that nothing listens on. Its port lies below those
+// that the system gives to outgoing connections: while a process is down, a connection
+// to its port could otherwise get that very port for its own end, meet itself, and keep
+// the process from listening there again.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, count, tries = 15000, 17000, 100
+	var err error
+	for range tries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(count))); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }

@@ -28,16 +28,18 @@ type production struct {
 
 func newProduction(t *testing.T) *production {
 	t.Helper()
-	server, err := temporalserver.Start(temporalserver.Options{DBFile: filepath.Join(t.TempDir(), "temporal.db"), FrontendAddr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatalf("starting Temporal: %v", err)
-	}
-	t.Cleanup(func() { _ = server.Stop() })
+	server := startTemporal(t, temporalserver.Options{DBFile: filepath.Join(t.TempDir(), "temporal.db"), FrontendAddr: "127.0.0.1:0"})
+	return productionOn(t, pgtest.URL(t), server.Addr())
+}
+
+// productionOn prepares production on a fresh database and a Temporal server.
+func productionOn(t *testing.T, databaseURL, temporalAddr string) *production {
+	t.Helper()
 	p := &production{t: t, env: []string{
-		"TOCSIN_DATABASE_URL=" + pgtest.URL(t),
+		"TOCSIN_DATABASE_URL=" + databaseURL,
 		"TOCSIN_SECRET_KEY=" + tocsin.GenerateKey("test"),
 		"TOCSIN_EGRESS_ALLOW=127.0.0.0/8",
-		"TEMPORAL_ADDRESS=" + server.Addr(),
+		"TEMPORAL_ADDRESS=" + temporalAddr,
 	}}
 	p.tocsin("migrate")
 	var key struct{ Key string }

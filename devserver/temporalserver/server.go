@@ -158,7 +158,7 @@ func (s *Server) listenable() (ports [3]int, err error) {
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
-			l.Close()
+			_ = l.Close() // it was only tried
 		}
 	}()
 	listen := func(what, addr string) (address, error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,6 +74,8 @@ func testRetryAfter(t *testing.T, s Spec) {
 		{"", 0, 0}, {"0", 0, 0}, {"7", 7 * time.Second, 0}, {" 120 ", 2 * time.Minute, 0}, {"604800", 168 * time.Hour, 0},
 		{date(90 * time.Minute), 90 * time.Minute, 5 * time.Second}, {date(-time.Hour), 0, 0},
 		{"soon", 0, 0}, {"-5", 0, 0}, {"1.5", 0, 0}, {"99999999999999999999", 0, 0}, {"9223372036854775807", 0, 0},
+		{"2", 2 * time.Second, 0}, {"+5", 0, 0}, {"0x10", 0, 0}, {"1e3", 0, 0}, {"２", 0, 0}, {"5, 10", 0, 0}, {"-18446744073", 0, 0},
+		{strings.Repeat("9", 4000), 0, 0}, {"Mon, 99 Foo 2026 25:61:61 GMT", 0, 0}, {"NaN", 0, 0}, {"Infinity", 0, 0}, {"604801", 0, 0},
 		{"315360000", 0, 0}, {date(10 * 365 * 24 * time.Hour), 0, 0}, {"604801", 0, 0},
 	} {
 		for _, status := range []int{429, 503} {

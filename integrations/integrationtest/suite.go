@@ -30,6 +30,8 @@ type Spec struct {
 	Accept http.HandlerFunc
 	// Statuses replaces rows of the status table, and adds to it.
 	Statuses map[int]Outcome
+	// BodyDecides says that the vendor says yes in the body, not by the status alone.
+	BodyDecides bool
 	// IdempotencyKey reads the vendor's idempotency field of a request; nil when the
 	// vendor has none.
 	IdempotencyKey func(r Received) string
@@ -68,6 +70,8 @@ func Run(t *testing.T, spec Spec) {
 		"endless body": testEndlessBody, "secrets": testSecrets, "events unchanged": testUnchanged,
 		"concurrent use": testConcurrent, "idempotency": testIdempotency, "preview": testPreview,
 		"limits": testLimits, "golden": testGolden, "no events": testNoEvents,
+		"torture": testTorture, "100 MB": testHundredMegabytes, "HTTP/1.0": testOldHTTP, "encodings": testNothingIsDecoded,
+		"formatted": testFormatted, "credentials in the URL": testUserInfo,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, spec) })
 	}
@@ -113,6 +117,9 @@ func (s Spec) open(t *testing.T, c *post.Client, url string) opened {
 	}
 	return o
 }
+
+// discard is a logger for what is not looked at.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // logs keeps what was logged.
 type logs struct {

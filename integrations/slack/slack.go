@@ -14,6 +14,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -135,6 +136,9 @@ type sender struct {
 	url     string
 	redact  *post.Redactor
 }
+
+// Format implements fmt.Formatter: a sender that ends up in a log shows no secret.
+func (s *sender) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "slack sender") }
 
 // Send implements tocsin.Sender. When Slack refuses the blocks, which then were not
 // shown to anybody, the same is sent once more as plain text.

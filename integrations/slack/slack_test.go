@@ -67,7 +67,7 @@ func block(t *testing.T, body, kind string) string {
 func TestConformance(t *testing.T) {
 	const before = "🟡 Medium: "
 	integrationtest.Run(t, integrationtest.Spec{
-		New: newChannel, Config: config, Secrets: []string{token, "B0SUITE"}, Accept: yes,
+		New: newChannel, Config: config, Secrets: []string{token, "B0SUITE"}, Accept: yes, BodyDecides: true,
 		Events: map[string][]tocsin.Event{"summary": repeat(integrationtest.Pick(t, "it-mcp", "it-hostile", "it-traffic-back"), 300)},
 		Limits: []integrationtest.Limit{
 			{

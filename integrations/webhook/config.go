@@ -11,16 +11,16 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
-	"github.com/tocsin-alerts/tocsin/catalog"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
 )
 
 // The values a configuration may have.
 var (
-	keys    = []string{"url", "method", "headers", "query", "body_template", "signing_secret", "format"}
+	keys    = []string{"url", "method", "headers", "query", "body_template", "signing_secret", "old_secret_until", "format"}
 	methods = []string{"POST", "PUT", "PATCH"}
 	formats = []string{"tocsin"}
 )
@@ -30,20 +30,31 @@ type config struct {
 	url      string // with the query
 	method   string
 	header   http.Header
-	keys     [][]byte
+	signing  [][]byte      // the newer first
+	oldUntil time.Time     // when the second of signing ceases to sign; zero: never
 	template *bodyTemplate // nil: none
 	json     bool          // the body claims to be JSON
 	secrets  []string
 }
 
-// complete fills in defaults, moves query parameters of the URL to query, and makes a
-// signing secret where there is none. What it cannot read it leaves to validation.
-func complete(raw json.RawMessage) (json.RawMessage, []string, error) {
+// secretsAt returns the secrets that sign at a moment.
+func (c *config) secretsAt(at time.Time) [][]byte {
+	if len(c.signing) > 1 && !c.oldUntil.IsZero() && !at.Before(c.oldUntil) {
+		return c.signing[:1]
+	}
+	return c.signing
+}
+
+// complete fills in defaults, moves query parameters of the URL to query, drops an old
+// secret whose time is over, and makes a signing secret where there is none. What it
+// cannot read it leaves to validation.
+func complete(raw json.RawMessage, now time.Time) (json.RawMessage, []string, error) {
 	o, err := settings.Parse(raw)
 	if err != nil {
 		return nil, nil, err
 	}
 	splitQuery(o)
+	dropOldSecret(o, now)
 	var generated []string
 	for key, value := range map[string]string{"method": "POST", "format": "tocsin"} {
 		if !o.Has(key) {
@@ -60,6 +71,21 @@ func complete(raw json.RawMessage) (json.RawMessage, []string, error) {
 	}
 	out, err := o.JSON()
 	return out, generated, err
+}
+
+// dropOldSecret removes the second secret once old_secret_until is past: it signs
+// nothing any more, and what is not stored cannot leak.
+func dropOldSecret(o settings.Object, now time.Time) {
+	var list []json.RawMessage
+	var until string
+	if json.Unmarshal(o["signing_secret"], &list) != nil || len(list) != maxSecrets || json.Unmarshal(o["old_secret_until"], &until) != nil {
+		return
+	}
+	if at, err := time.Parse(time.RFC3339, until); err != nil || now.Before(at) {
+		return
+	}
+	o["signing_secret"] = list[0]
+	delete(o, "old_secret_until")
 }
 
 // splitQuery moves the query of the URL, where tokens are often found, to query, whose
@@ -95,8 +121,9 @@ func splitQuery(o settings.Object) {
 	}
 }
 
-// parseConfig reads a configuration. All that can be known without the network is checked.
-func parseConfig(raw json.RawMessage, guide *catalog.Catalog) (config, error) {
+// parseConfig reads a configuration. All that can be known without the network and
+// without rendering is checked.
+func parseConfig(raw json.RawMessage) (config, error) {
 	o, err := settings.Parse(raw)
 	if err != nil {
 		return config{}, err
@@ -109,7 +136,8 @@ func parseConfig(raw json.RawMessage, guide *catalog.Catalog) (config, error) {
 	c.readHeaders(&p, o)
 	c.readURL(&p, o)
 	c.readSecrets(&p, o)
-	c.readTemplate(&p, o, guide)
+	c.readOldUntil(&p, o)
+	c.readTemplate(&p, o)
 	return c, p.Err()
 }
 
@@ -205,20 +233,33 @@ func (c *config) readSecrets(p *settings.Problems, o settings.Object) {
 			p.Add(path, "%v", err)
 			continue
 		}
-		c.keys = append(c.keys, key)
+		c.signing = append(c.signing, key)
 		c.secrets = append(c.secrets, text, strings.TrimPrefix(text, secretPrefix))
 	}
 }
 
-func (c *config) readTemplate(p *settings.Problems, o settings.Object, guide *catalog.Catalog) {
+func (c *config) readOldUntil(p *settings.Problems, o settings.Object) {
+	const key = "old_secret_until"
+	text := o.String(p, key)
+	if text == "" {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err != nil:
+		p.Add(key, "%.40q is not a time; want for example 2026-03-02T08:00:00Z", text)
+	case len(o.Strings(&settings.Problems{}, "signing_secret")) != maxSecrets:
+		p.Add(key, "says when the old one of two secrets ends; signing_secret must be a list of two")
+	}
+	c.oldUntil = at
+}
+
+func (c *config) readTemplate(p *settings.Problems, o settings.Object) {
 	text := o.String(p, "body_template")
 	if text == "" {
 		return
 	}
 	t, err := compile(text)
-	if err == nil && guide != nil {
-		err = trial(t, c.json, guide)
-	}
 	if err != nil {
 		p.Add("body_template", "does not render: %v", err)
 		return
@@ -226,12 +267,17 @@ func (c *config) readTemplate(p *settings.Problems, o settings.Object, guide *ca
 	c.template = t
 }
 
-// validate checks a configuration and the address it names.
+// validate checks a configuration, tries its template, and checks the address it names.
 func (c *Channel) validate(ctx context.Context, raw json.RawMessage) error {
-	parsed, err := parseConfig(raw, c.guide)
+	parsed, err := parseConfig(raw)
 	var p settings.Problems
 	if e, ok := err.(*tocsin.Error); ok {
 		p = e.Fields
+	}
+	if parsed.template != nil {
+		if err := trial(ctx, parsed.template, parsed.json, c.guide); err != nil {
+			p.Add("body_template", "does not render: %v", err)
+		}
 	}
 	if parsed.url != "" {
 		if err := c.client.CheckURL(ctx, parsed.url); err != nil {

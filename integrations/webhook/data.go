@@ -102,26 +102,58 @@ const maxText = 1 << 20
 
 // functions are those a body template may call besides text/template's own, some of
 // which they replace by bounded ones.
-func functions() template.FuncMap {
+func (r *rendering) functions() template.FuncMap {
+	variadic := func(f func(...any) string) func(...any) (string, error) {
+		return func(args ...any) (string, error) {
+			return r.timed(func() (string, error) { return bounded(f, args) })
+		}
+	}
 	return template.FuncMap{
-		"toJSON":   toJSON,
-		"upper":    strings.ToUpper,
-		"lower":    strings.ToLower,
-		"join":     join,
-		"truncate": truncate,
+		"toJSON": func(v any) (string, error) { return r.timed(func() (string, error) { return toJSON(v) }) },
+		"upper": func(s string) (string, error) {
+			return r.timed(func() (string, error) { return strings.ToUpper(s), nil })
+		},
+		"lower": func(s string) (string, error) {
+			return r.timed(func() (string, error) { return strings.ToLower(s), nil })
+		},
+		"join": func(sep string, l any) (string, error) {
+			return r.timed(func() (string, error) { return join(sep, l) })
+		},
+		"truncate": func(n int, s string) (string, error) {
+			return r.timed(func() (string, error) { return truncate(n, s), nil })
+		},
 		"default":  orDefault,
-		"print":    func(args ...any) (string, error) { return bounded(fmt.Sprint, args) },
-		"println":  func(args ...any) (string, error) { return bounded(fmt.Sprintln, args) },
-		"printf":   printf,
-		"html":     func(args ...any) (string, error) { return bounded(template.HTMLEscaper, args) },
-		"js":       func(args ...any) (string, error) { return bounded(template.JSEscaper, args) },
-		"urlquery": func(args ...any) (string, error) { return bounded(template.URLQueryEscaper, args) },
+		"print":    variadic(fmt.Sprint),
+		"println":  variadic(fmt.Sprintln),
+		"html":     variadic(template.HTMLEscaper),
+		"js":       variadic(template.JSEscaper),
+		"urlquery": variadic(template.URLQueryEscaper),
+		"printf": func(format string, args ...any) (string, error) {
+			return r.timed(func() (string, error) { return printf(format, args...) })
+		},
 	}
 }
 
-// toJSON encodes any value; a string comes with its quotes.
+// timed looks at the clock before a call: one may take milliseconds, for a large
+// delivery, and a template can make thousands without a loop.
+func (r *rendering) timed(call func() (string, error)) (string, error) {
+	if err := r.inTime(); err != nil {
+		return "", err
+	}
+	text, err := call()
+	if bound, ok := err.(*boundError); ok {
+		r.exceeded = bound
+	}
+	return text, err
+}
+
+// toJSON encodes any value; a string comes with its quotes. What cannot be put out is
+// not made either: escapes of escapes double the text with every call.
 func toJSON(v any) (string, error) {
 	text, err := encode(v)
+	if len(text) > maxRenderBytes {
+		return "", &boundError{fmt.Sprintf("toJSON: a text is over %d bytes", maxRenderBytes)}
+	}
 	return string(text), err
 }
 
@@ -145,11 +177,19 @@ func join(sep string, list any) (string, error) {
 
 // truncate shortens text to n characters, the last of them … where something was cut.
 func truncate(n int, text string) string {
-	runes := []rune(text)
-	if n < 1 || len(runes) <= n {
+	if n < 1 {
 		return text
 	}
-	return string(runes[:n-1]) + "…"
+	count, last := 0, 0 // characters, and where the n-th begins
+	for at := range text {
+		if count++; count == n {
+			last = at
+		}
+		if count > n {
+			return text[:last] + "…"
+		}
+	}
+	return text
 }
 
 // orDefault returns value, or otherwise when value is empty.

@@ -10,8 +10,11 @@
 //   - the user's own template (template.go), which may use the variables
 //     ${AKTO.changes_info.…} (changes.go).
 //
-// A template that does not render is the event's fault ([tocsin.FaultEvent]): it
-// rendered for the samples when it was saved, so what differs is the event. If it was
-// the template after all, every event is rejected, and ten single rejections in a row
-// make the webhook failing, which holds its events.
+// A template that does not render is the webhook's fault ([tocsin.FaultWebhook]): it
+// holds its events until the template is mended. A template is a program, so its time,
+// steps, depth and output are bounded (template.go).
+//
+// Every request is signed twice over the same text: with the webhook's own secret (v1),
+// or with both while it is rotated, and with the ed25519 keys of the installation that
+// are in force (v1a), whose public halves are published (sign.go).
 package webhook

@@ -22,13 +22,24 @@ const (
 	maxRenderSteps   = 250_000
 	maxRenderTime    = 10 * time.Second
 	maxRenderBytes   = 16 << 20
+	// maxRenderDepth is how deep templates may call one another. text/template's own
+	// bound, 100,000, takes hundreds of megabytes of stack.
+	maxRenderDepth = 1000
 )
 
 // Names of functions that only instrument inserts.
 const (
 	tickFunc   = "_tick"
+	enterFunc  = "_enter"
+	leaveFunc  = "_leave"
 	changeFunc = "_change"
 )
+
+// placeholders let a template with our functions in it be parsed.
+func placeholders() template.FuncMap {
+	nothing := func() string { return "" }
+	return template.FuncMap{tickFunc: nothing, enterFunc: nothing, leaveFunc: nothing, changeFunc: func(string) string { return "" }}
+}
 
 // bodyTemplate is a compiled body template. It is safe for concurrent use.
 type bodyTemplate struct{ parsed *template.Template }
@@ -42,8 +53,7 @@ func compile(text string) (*bodyTemplate, error) {
 	if len(text) > maxTemplateBytes {
 		return nil, fmt.Errorf("is %d bytes long; at most %d", len(text), maxTemplateBytes)
 	}
-	t, err := template.New("body_template").Option("missingkey=error").Funcs(functions()).
-		Funcs(template.FuncMap{tickFunc: func() string { return "" }, changeFunc: func(string) string { return "" }}).Parse(text)
+	t, err := template.New("body_template").Option("missingkey=error").Funcs((&rendering{}).functions()).Funcs(placeholders()).Parse(text)
 	if err != nil {
 		return nil, errors.New(trimTemplate(err))
 	}
@@ -52,14 +62,15 @@ func compile(text string) (*bodyTemplate, error) {
 	for _, each := range t.Templates() {
 		if each.Tree != nil && each.Root != nil {
 			in.list(each.Root)
-			each.Root.Nodes = slices.Insert(each.Root.Nodes, 0, in.tick)
+			// Nothing leaves a template early but an error, so each enter has its leave.
+			each.Root.Nodes = append(slices.Insert(each.Root.Nodes, 0, in.action("{{"+enterFunc+"}}")), in.action("{{"+leaveFunc+"}}"))
 		}
 	}
 	return &bodyTemplate{t}, in.err
 }
 
-// instrumenter rewrites a parsed template: each round of a loop and each call of a
-// template begins with a tick, and variables become calls.
+// instrumenter rewrites a parsed template: each round of a loop begins with a tick, each
+// template is entered and left, and variables become calls.
 type instrumenter struct {
 	source string
 	tick   parse.Node
@@ -68,8 +79,7 @@ type instrumenter struct {
 
 // action returns the node of one action of ours.
 func (in *instrumenter) action(text string) parse.Node {
-	t := template.Must(template.New("").Funcs(template.FuncMap{
-		tickFunc: func() string { return "" }, changeFunc: func(string) string { return "" }}).Parse(text))
+	t := template.Must(template.New("").Funcs(placeholders()).Parse(text))
 	return t.Root.Nodes[0]
 }
 
@@ -141,13 +151,16 @@ func (t *bodyTemplate) render(ctx context.Context, guide *catalog.Catalog, n toc
 	ctx, cancel := context.WithTimeout(ctx, maxRenderTime)
 	defer cancel()
 	run := &rendering{ctx: ctx}
+	if err := run.inTime(); err != nil {
+		return nil, err
+	}
 	changes := dot["ChangesInfo"].(map[string]any)
 	bound, err := t.parsed.Clone()
 	if err != nil {
 		return nil, err
 	}
-	bound.Funcs(template.FuncMap{
-		tickFunc:   run.tick,
+	bound.Funcs(run.functions()).Funcs(template.FuncMap{
+		tickFunc: run.tick, enterFunc: run.enter, leaveFunc: run.leave,
 		changeFunc: func(name string) (string, error) { return toJSON(changes[name]) },
 	})
 	err = bound.Execute(run, dot)
@@ -169,6 +182,7 @@ func (e *boundError) Error() string { return e.text }
 type rendering struct {
 	ctx      context.Context
 	steps    int
+	depth    int
 	out      []byte
 	exceeded error // a *boundError
 }
@@ -185,10 +199,30 @@ func (r *rendering) tick() (string, error) {
 	if r.steps > maxRenderSteps {
 		return "", r.exceed("the template takes more than %d steps", maxRenderSteps)
 	}
-	if r.steps%1024 == 0 && r.ctx.Err() != nil {
-		return "", r.exceed("the template takes longer than %s", maxRenderTime)
+	return "", r.inTime()
+}
+
+// inTime ends a rendering that takes too long.
+func (r *rendering) inTime() error {
+	if r.ctx.Err() != nil {
+		return r.exceed("the template takes longer than %s", maxRenderTime)
 	}
-	return "", nil
+	return nil
+}
+
+// enter begins a template, the first or a called one.
+func (r *rendering) enter() (string, error) {
+	r.depth++
+	if r.depth > maxRenderDepth {
+		return "", r.exceed("the template's calls nest deeper than %d", maxRenderDepth)
+	}
+	return r.tick()
+}
+
+// leave ends a template.
+func (r *rendering) leave() string {
+	r.depth--
+	return ""
 }
 
 // Write implements io.Writer, up to maxRenderBytes.

@@ -13,8 +13,11 @@ import (
 
 // trial renders a template for sample deliveries of every alert type. A template made
 // for one type need not render for the others, so it fails only when none renders;
-// what does render must be JSON where the content type says so.
-func trial(t *bodyTemplate, isJSON bool, guide *catalog.Catalog) error {
+// what does render must be JSON where the content type says so. All of it together may
+// take as long as one rendering: somebody waits for the answer.
+func trial(ctx context.Context, t *bodyTemplate, isJSON bool, guide *catalog.Catalog) error {
+	ctx, cancel := context.WithTimeout(ctx, maxRenderTime)
+	defer cancel()
 	var first error
 	rendered := false
 	for _, at := range guide.Types() {
@@ -23,7 +26,7 @@ func trial(t *bodyTemplate, isJSON bool, guide *catalog.Catalog) error {
 			continue // the catalog's own tests see to its examples
 		}
 		for _, events := range samples(example) {
-			body, err := t.render(context.Background(), guide, tocsin.Notification{
+			body, err := t.render(ctx, guide, tocsin.Notification{
 				DeliveryID: "dlv_sample", WebhookName: `the "sample" webhook`, At: time.Unix(0, 0), Events: events,
 			})
 			var bound *boundError

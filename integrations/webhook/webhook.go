@@ -5,9 +5,11 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -23,8 +25,9 @@ const maxBody = 64 << 20
 
 // Channel is the channel "webhook".
 type Channel struct {
-	client *post.Client
-	guide  *catalog.Catalog
+	client  *post.Client
+	guide   *catalog.Catalog
+	signers Signers
 }
 
 var (
@@ -33,9 +36,9 @@ var (
 )
 
 // New returns the channel. guide gives threats their overview and remediation, and
-// templates their samples.
-func New(client *post.Client, guide *catalog.Catalog) *Channel {
-	return &Channel{client: client, guide: guide}
+// templates their samples; signers the keys of v1a signatures, nil for none.
+func New(client *post.Client, guide *catalog.Catalog, signers Signers) *Channel {
+	return &Channel{client: client, guide: guide, signers: signers}
 }
 
 // Name implements tocsin.Channel.
@@ -46,7 +49,7 @@ func (c *Channel) Schema() json.RawMessage { return schema }
 
 // Complete implements tocsin.Channel.
 func (c *Channel) Complete(config json.RawMessage) (json.RawMessage, []string, error) {
-	return complete(config)
+	return complete(config, time.Now())
 }
 
 // Validate implements tocsin.Channel.
@@ -70,28 +73,30 @@ func (c *Channel) BatchKey(e *tocsin.Event) string {
 // Open implements tocsin.Channel. The template is not tried again: that was done when
 // it was saved.
 func (c *Channel) Open(raw json.RawMessage) (tocsin.Sender, error) {
-	cfg, err := parseConfig(raw, nil)
+	cfg, err := parseConfig(raw)
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.keys) == 0 {
+	if len(cfg.signing) == 0 {
 		return nil, tocsin.Invalid("config.signing_secret", "required")
 	}
 	u, err := url.Parse(cfg.url)
 	if err != nil {
 		return nil, tocsin.Invalid("config.url", "cannot be read as a URL")
 	}
-	return &sender{client: c.client, guide: c.guide, config: cfg, host: u.Host, redact: post.NewRedactor(cfg.secrets...)}, nil
+	return &sender{channel: c, config: cfg, host: u.Host, redact: post.NewRedactor(cfg.secrets...)}, nil
 }
 
 // sender sends to one configured URL.
 type sender struct {
-	client *post.Client
-	guide  *catalog.Catalog
-	config config
-	host   string
-	redact *post.Redactor
+	channel *Channel
+	config  config
+	host    string
+	redact  *post.Redactor
 }
+
+// Format implements fmt.Formatter: a sender that ends up in a log shows no secret.
+func (s *sender) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "webhook sender to "+s.host) }
 
 // Send implements tocsin.Sender. A 409 after an attempt of unknown outcome means that
 // the receiver has the delivery already: it counts as accepted.
@@ -100,7 +105,7 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 	if err != nil {
 		return tocsin.Receipt{}, err
 	}
-	res, err := s.client.Do(ctx, req)
+	res, err := s.channel.client.Do(ctx, req)
 	receipt := tocsin.Receipt{Exchanges: []tocsin.Exchange{res.Exchange}}
 	if err == nil && res.Status == http.StatusConflict && n.Uncertain {
 		return receipt, nil
@@ -120,7 +125,7 @@ func (s *sender) Preview(ctx context.Context, n tocsin.Notification) ([]tocsin.E
 	if err != nil {
 		return nil, err
 	}
-	return []tocsin.Exchange{s.client.Preview(req)}, nil
+	return []tocsin.Exchange{s.channel.client.Preview(req)}, nil
 }
 
 // request renders a delivery. Everything but the two headers of the signature is the
@@ -139,14 +144,32 @@ func (s *sender) request(ctx context.Context, n tocsin.Notification) (post.Reque
 		return post.Request{}, tocsin.Permanent(&post.Error{Class: post.ClassRender,
 			Message: fmt.Sprintf("rendering the body: it has %d bytes; at most %d", len(body), maxBody)})
 	}
+	signed, err := s.sign(ctx, n, body)
+	if err != nil {
+		return post.Request{}, err
+	}
 	header := s.config.header.Clone()
 	header.Set("Webhook-Id", n.DeliveryID)
 	header.Set("Webhook-Timestamp", strconv.FormatInt(n.At.Unix(), 10))
-	header.Set("Webhook-Signature", signature(n.DeliveryID, n.At, body, s.config.keys))
+	header.Set("Webhook-Signature", signed)
 	if n.Test {
 		header.Set("Tocsin-Test", "true")
 	}
 	return post.Request{Method: s.config.method, URL: s.config.url, Header: header, Body: body, Redact: s.redact}, nil
+}
+
+// sign signs with every secret and every key in force. Without the keys nothing is
+// sent, and the attempt is retried: a receiver that verifies v1a alone would answer a
+// delivery without it with 400 or 401, and the event would be dead, or the webhook
+// failing, for a fault that is ours. The delivery is not held back for longer than the
+// keys are away, which come from the same store as the delivery.
+func (s *sender) sign(ctx context.Context, n tocsin.Notification, body []byte) (string, error) {
+	keys, err := s.channel.signers.inForce(ctx, n.At)
+	if err != nil {
+		return "", tocsin.RetryAfter(&post.Error{Class: post.ClassInternal,
+			Message: "reading the signing keys: " + s.redact.Text(err.Error())}, 0)
+	}
+	return signature(n.DeliveryID, n.At, body, s.config.secretsAt(n.At), keys), nil
 }
 
 // body renders what the configuration and the events ask for.
@@ -155,14 +178,14 @@ func (s *sender) body(ctx context.Context, n tocsin.Notification) ([]byte, error
 		return nil, fmt.Errorf("the delivery has no events")
 	}
 	if t := s.config.template; t != nil {
-		body, err := t.render(ctx, s.guide, n)
+		body, err := t.render(ctx, s.channel.guide, n)
 		if err == nil && s.config.json && !json.Valid(body) {
 			err = fmt.Errorf("the template:%w", notJSON(body))
 		}
 		return body, err
 	}
 	if allThreats(n.Events) {
-		return renderThreats(s.guide, n.Events)
+		return renderThreats(s.channel.guide, n.Events)
 	}
 	return renderAlerts(n)
 }

@@ -20,13 +20,13 @@ const (
 
 func TestConformance(t *testing.T) {
 	integrationtest.Run(t, integrationtest.Spec{
-		New: func(c *post.Client, _ *slog.Logger) tocsin.Channel { return webhook.New(c, catalog.Default()) },
+		New: func(c *post.Client, _ *slog.Logger) tocsin.Channel { return webhook.New(c, catalog.Default(), nil) },
 		Config: func(url string) string {
 			text, err := json.Marshal(map[string]any{
 				"url": url + "/hooks/tocsin", "method": "PUT",
 				"headers":        map[string]string{"Authorization": "Bearer hdr-s3cret/\"x\"", "content-type": "application/json", "X-Pin": "z9"},
 				"query":          map[string]string{"token": "qry s3cret&<>", "v": "1"},
-				"signing_secret": []string{secret, oldSecret},
+				"signing_secret": []string{secret, oldSecret}, "old_secret_until": "2999-01-01T00:00:00Z",
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -55,8 +54,7 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 			return err
 		}
 		answers = a.answers()
-		a.insertRows(t)
-		return nil
+		return a.insertRows(ctx, t)
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +97,7 @@ func (a *appending) insertKeys(t *tx) {
 	sources, ids, prints, places := make([]string, n), make([]string, n), make([][]byte, n), make([]int32, n)
 	for rank, i := range a.firsts {
 		e := &a.batch[i]
-		sources[rank], ids[rank], prints[rank], places[rank] = e.Event.Source, e.Event.ID, orEmpty(e.Fingerprint), int32(i+1)
+		sources[rank], ids[rank], prints[rank], places[rank] = e.Event.Source, e.Event.ID, orEmpty(e.Fingerprint), int32(i+1) // #nosec G115 -- a place in a batch
 	}
 	t.queue(newKeys, sources, ids, prints, places, len(a.batch)).Query(func(rows pgx.Rows) error {
 		var k key
@@ -137,7 +135,7 @@ func (a *appending) lookUpKnown(ctx context.Context, t *tx) error {
 		return err
 	}
 	if len(a.known) != len(ids) {
-		return errors.New("a key in the way is gone: pruned meanwhile")
+		return errPruned
 	}
 	return nil
 }
@@ -168,7 +166,7 @@ func (a *appending) answers() []tocsin.Appended {
 }
 
 // insertRows queues the events that are new and what is owed for them.
-func (a *appending) insertRows(t *tx) {
+func (a *appending) insertRows(ctx context.Context, t *tx) error {
 	fresh := make([]int, 0, len(a.seqs))
 	for _, i := range a.firsts {
 		if a.seqs[keyOf(&a.batch[i])] != 0 {
@@ -176,11 +174,19 @@ func (a *appending) insertRows(t *tx) {
 		}
 	}
 	if len(fresh) == 0 {
-		return
+		return nil
 	}
 	slices.Sort(fresh) // rows lie in the order of their numbers
+	r, err := a.lockRepeats(ctx, t, fresh)
+	if err != nil {
+		return err
+	}
 	a.insertEvents(t, fresh)
-	a.insertObligations(t, fresh)
+	a.insertObligations(t, fresh, r)
+	if r != nil {
+		r.keep(t)
+	}
+	return nil
 }
 
 const newPending = `
@@ -193,7 +199,7 @@ INSERT INTO suppressed (webhook_id, seq, reason, at)
 SELECT o.webhook_id, o.seq, o.reason, $4
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS o (webhook_id, seq, reason)`
 
-func (a *appending) insertObligations(t *tx, fresh []int) {
+func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) {
 	var webhooks, dedupKeys, batchKeys []string
 	var seqs []int64
 	var sizes []int32
@@ -206,12 +212,15 @@ func (a *appending) insertObligations(t *tx, fresh []int) {
 		e := &a.batch[i]
 		seq := a.seqs[keyOf(e)]
 		for _, o := range e.Owed {
+			if o.Suppressed == "" && r != nil && r.suppresses(o, &e.Event, a.receivedAt) {
+				o.Suppressed = tocsin.ReasonRepeat
+			}
 			if o.Suppressed != "" {
 				quiet.webhooks, quiet.seqs, quiet.reasons = append(quiet.webhooks, o.WebhookID), append(quiet.seqs, seq), append(quiet.reasons, o.Suppressed)
 				moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Suppressed: 1})
 				continue
 			}
-			webhooks, seqs, sizes = append(webhooks, o.WebhookID), append(seqs, seq), append(sizes, int32(len(e.Event.Raw)))
+			webhooks, seqs, sizes = append(webhooks, o.WebhookID), append(seqs, seq), append(sizes, int32(len(e.Event.Raw))) // #nosec G115 -- at most 256 KiB
 			dedupKeys, batchKeys = append(dedupKeys, e.Event.DedupKey), append(batchKeys, o.BatchKey)
 			moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Pending: 1})
 		}

@@ -30,9 +30,17 @@ const claimedEvents = `
 SELECT ` + eventColumns + ` FROM delivery_events de JOIN events e USING (seq)
 WHERE de.delivery_id = $1 AND (de.fate IS NULL OR de.fate = 'again') ORDER BY de.place`
 
+// claimedRefs notes once a day that a reference is still used, which keeps it from being
+// pruned.
 const claimedRefs = `
-SELECT dedup_key, value FROM refs WHERE webhook_id = $1 AND dedup_key IN (
-	SELECT dedup_key FROM delivery_events WHERE delivery_id = $2 AND (fate IS NULL OR fate = 'again'))`
+WITH r AS (
+	SELECT webhook_id, dedup_key, value, updated_at FROM refs WHERE webhook_id = $1 AND dedup_key IN (
+		SELECT dedup_key FROM delivery_events WHERE delivery_id = $2 AND (fate IS NULL OR fate = 'again'))
+), used AS (
+	UPDATE refs SET updated_at = clock_timestamp() FROM r
+	WHERE refs.webhook_id = r.webhook_id AND refs.dedup_key = r.dedup_key AND r.updated_at < clock_timestamp() - interval '1 day'
+)
+SELECT dedup_key, value FROM r`
 
 // Claim implements [tocsin.Queue]. One round trip: all conditions are in the
 // statements.

@@ -36,7 +36,7 @@ func isTaken(err error, name string) bool {
 }
 
 // isRetryable reports whether the transaction was rolled back for another's sake.
-func isRetryable(err error) bool { return isState(err, "40001", "40P01") }
+func isRetryable(err error) bool { return isState(err, "40001", "40P01") || errors.Is(err, errPruned) }
 
 // wrap says what was being done. Errors with a code of ours stay as they are; what is
 // about the store itself becomes CodeUnavailable.

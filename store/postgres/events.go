@@ -67,7 +67,7 @@ func (a *appending) insertEvents(t *tx, fresh []int) {
 		}
 		seqs[row], severities[row] = a.seqs[keyOf(&a.batch[i])], int16(e.Severity)
 		times[row] = e.Time.Truncate(time.Microsecond)
-		rests[row] = int16(e.Time.Sub(times[row]))
+		rests[row] = int16(e.Time.Sub(times[row])) // #nosec G115 -- below a microsecond
 		labels[row], raws[row] = labelText(e.Labels), orEmpty(e.Raw)
 		dataAt[row], dataLength[row], data[row] = dataPlace(e)
 	}
@@ -93,7 +93,7 @@ func dataPlace(e *tocsin.Event) (at, length *int32, apart []byte) {
 	if i < 0 {
 		return nil, nil, e.Data
 	}
-	from, n := int32(i), int32(len(e.Data))
+	from, n := int32(i), int32(len(e.Data)) // #nosec G115 -- at most 256 KiB
 	return &from, &n, nil
 }
 

@@ -21,8 +21,13 @@ type filter struct {
 
 // add appends a condition in which $? stands for the argument.
 func (f *filter) add(condition string, arg any) {
+	f.conditions = append(f.conditions, strings.ReplaceAll(condition, "$?", f.arg(arg)))
+}
+
+// arg adds an argument and returns what stands for it.
+func (f *filter) arg(arg any) string {
 	f.args = append(f.args, arg)
-	f.conditions = append(f.conditions, strings.ReplaceAll(condition, "$?", "$"+strconv.Itoa(len(f.args))))
+	return "$" + strconv.Itoa(len(f.args))
 }
 
 func (f *filter) where() string {
@@ -112,11 +117,14 @@ func (db *DB) Traces(ctx context.Context, seq int64) ([]tocsin.Trace, error) {
 }
 
 // deliveryCursor is the place of a delivery in a list: when it was created, in
-// microseconds, its number and its path.
+// microseconds, its number and its path. For replays it is that of an event, too: when it
+// was received, and its number.
 type deliveryCursor struct {
 	micros, number int64
 	path           string
 }
+
+func (c deliveryCursor) time() time.Time { return time.UnixMicro(c.micros) }
 
 func (c deliveryCursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %s", c.micros, c.number, c.path))
@@ -149,7 +157,7 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) ([]tocsin.
 		if err != nil {
 			return nil, "", err
 		}
-		f.args = append(f.args, time.UnixMicro(c.micros), c.number, c.path)
+		f.args = append(f.args, c.time(), c.number, c.path)
 		f.conditions = append(f.conditions, "(d.created_at, d.number, d.path) < ($1, $2, $3)")
 	}
 	if q.WebhookID != "" {

@@ -62,6 +62,12 @@ func (db *DB) Park(ctx context.Context, f tocsin.Fence, next time.Time) error {
 		WHERE webhook_id = $1 AND fence = $2 RETURNING fence`, f.WebhookID, f.Number, next)
 }
 
+// Announce implements [tocsin.Queue].
+func (db *DB) Announce(ctx context.Context, f tocsin.Fence, level int) error {
+	return db.lease(ctx, "noting an announcement", `UPDATE leases SET seen_at = clock_timestamp(), announced = $3
+		WHERE webhook_id = $1 AND fence = $2 RETURNING fence`, f.WebhookID, f.Number, level)
+}
+
 // lease runs one statement that returns the fence it was made by.
 func (db *DB) lease(ctx context.Context, doing, sql string, args ...any) error {
 	var number int64

@@ -5,8 +5,9 @@
 // # How transactions keep out of each other's way
 //
 // All run at READ COMMITTED. Whoever needs more than one kind of row locks them in this
-// order: lease, delivery, webhook, config_revision; event keys in sorted order. Append
-// locks nothing that others update, so that ingest never waits for deliveries.
+// order: replay, lease, delivery, event, webhook, config_revision; event keys, then
+// repeats, each in sorted order. Append locks nothing that deliveries update, so that
+// ingest never waits for them.
 //
 // Every change of a webhook and everything a Deliver does lock the webhook's lease row
 // in a statement of their own first; the statements after it then see what was
@@ -44,9 +45,10 @@ type Options struct {
 
 // DB is a store in PostgreSQL. It is safe for concurrent use.
 type DB struct {
-	pool  *pgxpool.Pool
-	log   *slog.Logger
-	hints *hints
+	pool   *pgxpool.Pool
+	log    *slog.Logger
+	hints  *hints
+	passes passes
 }
 
 // Open returns a store on the database that a URL (postgres://…) or keyword string

@@ -107,7 +107,7 @@ func (db *DB) Plan(ctx context.Context, f tocsin.Fence, batches []tocsin.NewDeli
 		if len(b.Events) == 0 {
 			return errors.New("planning deliveries: a delivery without events")
 		}
-		ids, counts = append(ids, b.ID), append(counts, int32(len(b.Events)))
+		ids, counts = append(ids, b.ID), append(counts, int32(len(b.Events))) // #nosec G115 -- at most 1000
 		for place, e := range b.Events {
 			owners, places = append(owners, b.ID), append(places, int32(place))
 			seqs, generations = append(seqs, e.Seq), append(generations, e.Generation)

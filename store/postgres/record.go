@@ -140,6 +140,7 @@ func (r *recording) updateLease(t *tx) {
 	t.queue(`UPDATE leases SET
 			seen_at = CASE WHEN fence = $2 THEN $3 ELSE seen_at END,
 			failures = CASE WHEN $4 THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
+			failing_since = CASE WHEN $4 THEN NULL WHEN $5 THEN coalesce(failing_since, $3) ELSE failing_since END,
 			rejections = CASE WHEN $4 THEN 0 WHEN $8 THEN rejections + 1 ELSE rejections END,
 			last_delivery = CASE WHEN $4 THEN $3 ELSE last_delivery END,
 			last_error = CASE WHEN $6 <> '' THEN $6 ELSE last_error END,

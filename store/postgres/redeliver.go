@@ -15,41 +15,67 @@ func (db *DB) Redeliver(ctx context.Context, deliveryID string) (tocsin.Delivery
 	if err != nil {
 		return tocsin.Delivery{}, wrap("looking for delivery", notFound(err))
 	}
-	var d tocsin.Delivery
+	r := redelivery{}
 	err = db.transact(ctx, "redelivering", func(t *tx) error {
-		c := censusOf{}
-		var state tocsin.DeliveryState
+		r = redelivery{id: deliveryID}
 		var webhook tocsin.State
-		var found bool
 		t.queue(`SELECT FROM leases WHERE webhook_id = $1 FOR UPDATE`, webhookID)
 		t.one(nil, `SELECT state FROM webhooks WHERE id = $1`, []any{webhookID}, &webhook)
-		t.one(&found, `SELECT state FROM deliveries WHERE id = $1 FOR UPDATE`, []any{deliveryID}, &state)
-		c.count(t, deliveryID)
+		r.look(t)
 		if err := t.flush(ctx); err != nil {
 			return err
 		}
-		switch {
-		case !found:
-			return tocsin.ErrNotFound
-		case webhook == tocsin.StateDeleted:
+		if r.found && webhook == tocsin.StateDeleted {
 			return tocsin.Errorf(tocsin.CodeConflict, "the webhook of delivery %s is deleted", deliveryID)
-		case state == tocsin.DeliveryReady || state == tocsin.DeliverySending:
-			return tocsin.Errorf(tocsin.CodeConflict, "delivery %s is open already: it is %s", deliveryID, state)
-		case state == tocsin.DeliverySplit:
-			return tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver the deliveries it became", deliveryID)
 		}
-		if c.due(state) == 0 {
-			return tocsin.Errorf(tocsin.CodeConflict, "delivery %s has no event left of its own: redeliver its children", deliveryID)
+		if err := r.refusal(); err != nil {
+			return err
 		}
-		c.reopen(t, webhookID, deliveryID, state, &d)
+		ledgerMoves{webhookID: r.reopen(t)}.queue(t)
 		return nil
 	})
 	if err != nil {
 		return tocsin.Delivery{}, err
 	}
 	db.hints.give(webhookID)
-	return d, nil
+	return r.reopened, nil
 }
+
+// redelivery is one delivery that is to be sent again: Redeliver's, or one of many of a
+// step of a replay. Its webhook's lease is locked before it looks.
+type redelivery struct {
+	id       string
+	found    bool
+	webhook  string
+	state    tocsin.DeliveryState
+	events   censusOf
+	reopened tocsin.Delivery
+}
+
+// look locks the delivery and reads what the decision rests on.
+func (r *redelivery) look(t *tx) {
+	r.events = censusOf{}
+	t.one(&r.found, `SELECT webhook_id, state FROM deliveries WHERE id = $1 FOR UPDATE`, []any{r.id}, &r.webhook, &r.state)
+	r.events.count(t, r.id)
+}
+
+// refusal is why the delivery cannot be sent again, or nil.
+func (r *redelivery) refusal() error {
+	switch {
+	case !r.found:
+		return tocsin.ErrNotFound
+	case r.state == tocsin.DeliveryReady || r.state == tocsin.DeliverySending:
+		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s is open already: it is %s", r.id, r.state)
+	case r.state == tocsin.DeliverySplit:
+		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver the deliveries it became", r.id)
+	case r.due() == 0:
+		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s has no event left of its own: redeliver its children", r.id)
+	}
+	return nil
+}
+
+// due counts the events of the next attempt.
+func (r *redelivery) due() int64 { return r.events.due(r.state) }
 
 // censusOf counts a delivery's events by fate; "" for those that share the delivery's.
 type censusOf map[string]int64
@@ -95,21 +121,22 @@ const reopenDelivery = `
 UPDATE deliveries d SET state = 'ready', reason = '', first_attempt_at = NULL, finished_at = NULL, due = $2, in_flight = $3, unsure = d.unsure OR $4
 WHERE d.id = $1 RETURNING ` + deliveryColumns
 
-// reopen makes the delivery ready. Sending again what was delivered is uncertain by
-// nature: the receiver may answer that it knows the delivery.
-func (c censusOf) reopen(t *tx, webhookID, deliveryID string, state tocsin.DeliveryState, d *tocsin.Delivery) {
-	owed, rest := c.undelivered(state), "delivered"
+// reopen makes the delivery ready, and returns how the ledger moves. Sending again what
+// was delivered is uncertain by nature: the receiver may answer that it knows the
+// delivery.
+func (r *redelivery) reopen(t *tx) tocsin.Balance {
+	owed, rest := r.events.undelivered(r.state), "delivered"
 	if owed == 0 {
 		rest = "again"
 	}
-	t.queue(reopenFates, deliveryID, state == tocsin.DeliveryDelivered, rest)
-	t.one(nil, reopenDelivery, []any{deliveryID, c.due(state), owed, owed == 0}, deliveryTargets(d)...)
-	move := tocsin.Balance{InFlight: owed, Dead: -c["dead"]}
-	switch state {
+	t.queue(reopenFates, r.id, r.state == tocsin.DeliveryDelivered, rest)
+	t.one(nil, reopenDelivery, []any{r.id, r.due(), owed, owed == 0}, deliveryTargets(&r.reopened)...)
+	move := tocsin.Balance{InFlight: owed, Dead: -r.events["dead"]}
+	switch r.state {
 	case tocsin.DeliveryDead:
-		move.Dead -= c[""]
+		move.Dead -= r.events[""]
 	case tocsin.DeliveryCancelled:
-		move.Suppressed -= c[""]
+		move.Suppressed -= r.events[""]
 	}
-	ledgerMoves{webhookID: move}.queue(t)
+	return move
 }

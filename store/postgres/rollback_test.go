@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 	"github.com/tocsin-alerts/tocsin/store/storetest"
 )
 
-// failLedger makes the next n inserts of ledger deltas fail as the server itself would.
+// failInserts makes the next n inserts into a table fail as the server itself would.
 // The sequence that counts them is not rolled back.
-func failLedger(t *testing.T, url, sqlState string, n int) {
+func failInserts(t *testing.T, url, table, sqlState string, n int) {
 	t.Helper()
 	exec(t, url, `CREATE SEQUENCE failures_so_far`)
 	exec(t, url, `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -26,7 +27,7 @@ func failLedger(t *testing.T, url, sqlState string, n int) {
 			END IF;
 			RETURN NULL;
 		END $$`)
-	exec(t, url, `CREATE TRIGGER fail AFTER INSERT ON ledger_deltas FOR EACH STATEMENT EXECUTE FUNCTION fail('`+sqlState+`', `+strconv.Itoa(n)+`)`)
+	exec(t, url, `CREATE TRIGGER fail AFTER INSERT ON `+table+` FOR EACH STATEMENT EXECUTE FUNCTION fail('`+sqlState+`', `+strconv.Itoa(n)+`)`)
 }
 
 // TestRollback fails Append in its last statement in several ways: those that are for
@@ -53,7 +54,7 @@ func TestRollback(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			failLedger(t, url, c.state, c.times)
+			failInserts(t, url, "ledger_deltas", c.state, c.times)
 			batch := []tocsin.NewEvent{storetest.Owe(storetest.Event(1), w.ID)}
 			answers, err := db.Append(t.Context(), revision, batch)
 			if got := tocsin.CodeOf(err); got != c.want {
@@ -123,5 +124,65 @@ func TestPrunedObligations(t *testing.T) {
 		SELECT $1, count(*) FILTER (WHERE fate IS NULL), count(*) FILTER (WHERE fate = 'dead') FROM gone`, w.ID)
 	if after := storetest.CheckLedger(t, db)[w.ID]; after != before {
 		t.Errorf("got %+v after pruning, want %+v", after, before)
+	}
+}
+
+// TestReplayStepRollsBack fails a step at each of its statements.
+func TestReplayStepRollsBack(t *testing.T) {
+	url := pgtest.URL(t)
+	db := open(t, url)
+	exec(t, url, `CREATE FUNCTION fail_at() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'made to fail' USING ERRCODE = '53100'; END $$`)
+	storetest.ReplayStepsFail(t, db, func(event string) func() {
+		_, table, _ := strings.Cut(event, " ON ")
+		exec(t, url, `CREATE TRIGGER fail_at AFTER `+event+` FOR EACH ROW EXECUTE FUNCTION fail_at()`)
+		return func() { exec(t, url, `DROP TRIGGER fail_at ON `+table) }
+	})
+}
+
+// TestReplayStepDeadlocks: a step that another transaction made fail is tried again, and
+// counts once.
+func TestReplayStepDeadlocks(t *testing.T) {
+	url := pgtest.URL(t)
+	db := open(t, url)
+	w := storetest.MustCreate(t, db, "a")
+	storetest.MustOwe(t, db, 0, 3)
+	r, err := db.CreateReplay(t.Context(), tocsin.Replay{ReplaySelection: tocsin.ReplaySelection{WebhookID: w.ID, What: tocsin.ReplayMissing}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := db.ReplayCandidates(t.Context(), r.ReplaySelection, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := tocsin.ReplayStep{Done: true}
+	for _, e := range c.Events {
+		step.Owe = append(step.Owe, tocsin.Reowed{Seq: e.Seq})
+	}
+	failInserts(t, url, "ledger_deltas", "40P01", 2)
+	if r, err = db.ReplayStep(t.Context(), r.ID, step); err != nil || r.Replayed != 3 || r.State != tocsin.ReplayDone {
+		t.Fatalf("got %+v, %v; want 3 replayed", r, err)
+	}
+	want := tocsin.Balance{WebhookID: w.ID, Webhook: "a", Accepted: 3, Pending: 3}
+	if got := storetest.CheckLedger(t, db)[w.ID]; got != want {
+		t.Errorf("balance: got %+v, want %+v", got, want)
+	}
+}
+
+// TestAppendWithRepeatsDeadlocks: what is decided about repeats is decided anew when the
+// transaction is.
+func TestAppendWithRepeatsDeadlocks(t *testing.T) {
+	url := pgtest.URL(t)
+	db := open(t, url)
+	w := storetest.MustCreate(t, db, "a")
+	batch := []tocsin.NewEvent{storetest.Owe(storetest.Event(0), w.ID), storetest.Owe(storetest.Event(7), w.ID)} // of one incident
+	for i := range batch {
+		batch[i].Event.Status, batch[i].Owed[0].RepeatAfter = tocsin.Firing, time.Hour
+	}
+	failInserts(t, url, "ledger_deltas", "40P01", 2)
+	storetest.MustAppend(t, db, batch...)
+	want := tocsin.Balance{WebhookID: w.ID, Webhook: "a", Accepted: 2, Pending: 1, Suppressed: 1}
+	if got := storetest.CheckLedger(t, db)[w.ID]; got != want {
+		t.Errorf("balance: got %+v, want %+v", got, want)
 	}
 }

@@ -121,7 +121,7 @@ func (r *recording) addChildren(t *tx) {
 	var counts, inFlight, places, parents []int32
 	for i, c := range r.fates.children {
 		ids, paths = append(ids, c.id), append(paths, fmt.Sprintf("%s/%04d", r.path, i))
-		counts, inFlight = append(counts, int32(c.count)), append(inFlight, int32(c.inFlight))
+		counts, inFlight = append(counts, int32(c.count)), append(inFlight, int32(c.inFlight)) // #nosec G115 -- at most 1000
 		for place, parent := range c.places {
 			owners, places, parents = append(owners, c.id), append(places, int32(place)), append(parents, parent)
 		}

@@ -44,7 +44,7 @@ func (db *DB) begin(ctx context.Context, doing, begin string, fn func(*tx) error
 		select {
 		case <-ctx.Done():
 			return wrap(doing, err)
-		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)):
+		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)): // #nosec G404 -- jitter, no secret
 		}
 	}
 }

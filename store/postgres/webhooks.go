@@ -170,6 +170,7 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 		returning(t.queue(`UPDATE webhooks w SET state = $2, state_reason = $3, state_since = $4, version = version + 1, updated_at = $4
 			WHERE id = $1 RETURNING `+webhookColumns, id, to, reason, l.now), &stored)
 		t.queue(`UPDATE leases SET due_at = NULL, failures = CASE WHEN $2 THEN 0 ELSE failures END,
+			failing_since = CASE WHEN $2 THEN NULL ELSE failing_since END,
 			rejections = CASE WHEN $2 THEN 0 ELSE rejections END WHERE webhook_id = $1`,
 			id, to == tocsin.StateActive)
 		t.queue(nextRevision)
@@ -200,21 +201,23 @@ func (db *DB) webhook(ctx context.Context, sql, arg string) (tocsin.Webhook, err
 	return w, wrap("reading webhook", notFound(err))
 }
 
+const listWebhooks = `SELECT ` + webhookColumns + ` FROM webhooks w WHERE w.state <> 'deleted' ORDER BY w.name`
+
 // ListWebhooks implements [tocsin.Webhooks].
 func (db *DB) ListWebhooks(ctx context.Context) (revision int64, all []tocsin.Webhook, err error) {
 	err = db.snapshot(ctx, "listing webhooks", func(t *tx) error {
 		t.one(nil, `SELECT revision FROM config_revision`, nil, &revision)
-		collect(t.queue(`SELECT `+webhookColumns+` FROM webhooks w WHERE w.state <> 'deleted' ORDER BY w.name`), &all, scanWebhook)
+		collect(t.queue(listWebhooks), &all, scanWebhook)
 		return nil
 	})
 	return revision, all, err
 }
 
 // activityColumns are those of a lease l that activityTargets takes.
-const activityColumns = `l.failures, l.due_at, l.next_run_at, l.last_delivery, l.last_error`
+const activityColumns = `l.failures, l.failing_since, l.announced, l.due_at, l.next_run_at, l.last_delivery, l.last_error`
 
 func activityTargets(a *tocsin.Activity) []any {
-	return []any{&a.Failures, &a.DueAt, &a.NextRun, &a.LastDelivery, &a.LastError}
+	return []any{&a.Failures, &a.FailingSince, &a.Announced, &a.DueAt, &a.NextRun, &a.LastDelivery, &a.LastError}
 }
 
 // Activities implements [tocsin.Webhooks].

@@ -111,6 +111,13 @@ func (t *tx) add(fresh []tocsin.NewEvent) error {
 		events = append(events, row)
 		keys = append(keys, []any{e.Source, e.ID, e.Seq, n.Fingerprint, micros(t.now)})
 		for _, o := range n.Owed {
+			repeat, err := t.repeats(o, &e)
+			if err != nil {
+				return err
+			}
+			if repeat {
+				o.Suppressed = tocsin.ReasonRepeat
+			}
 			if o.Suppressed != "" {
 				suppressed = append(suppressed, []any{o.WebhookID, e.Seq, 0, o.Suppressed, micros(t.now)})
 				deltas[o.WebhookID] = deltas[o.WebhookID].Add(tocsin.Balance{Accepted: 1, Suppressed: 1})

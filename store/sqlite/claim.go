@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -71,12 +72,23 @@ func (t *tx) refs(webhookID string, events []tocsin.Event) (map[string]json.RawM
 		return nil, err
 	}
 	refs := map[string]json.RawMessage{}
+	old := false
 	_, err = list(t, func(r row) (struct{}, error) {
 		var key string
 		var ref []byte
-		err := r.Scan(&key, &ref)
+		var updated time.Time
+		err := r.Scan(&key, &ref, at{&updated})
 		refs[key] = ref
+		old = old || t.now.Sub(updated) >= touchEvery
 		return struct{}{}, err
-	}, `SELECT dedup_key, ref FROM refs WHERE webhook_id = ? AND dedup_key IN (SELECT value FROM json_each(?))`, webhookID, text)
+	}, `SELECT dedup_key, ref, updated_at FROM refs WHERE webhook_id = ? AND dedup_key IN (SELECT value FROM json_each(?))`, webhookID, text)
+	if err == nil && old {
+		_, err = t.exec(`UPDATE refs SET updated_at = ? WHERE webhook_id = ? AND dedup_key IN (SELECT value FROM json_each(?))`,
+			micros(t.now), webhookID, text)
+	}
 	return refs, err
 }
+
+// touchEvery is how often it is noted that a reference is still used, which keeps it
+// from being pruned.
+const touchEvery = 24 * time.Hour

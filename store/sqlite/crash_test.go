@@ -191,3 +191,62 @@ func TestCancelled(t *testing.T) {
 		storetest.MustOwe(t, db, 1_000_000, 1, w.ID)
 	}
 }
+
+// TestReplayStepRollsBack fails a step at each of its statements.
+func TestReplayStepRollsBack(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "tocsin.db"), sqlite.Options{})
+	storetest.ReplayStepsFail(t, db, func(event string) func() {
+		heal, err := db.FailAt(t.Context(), event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := heal(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestReplayCancelled ends the calls of a replay at random moments and repeats them,
+// as an activity does: each event is owed once.
+func TestReplayCancelled(t *testing.T) {
+	const events = 200
+	db := open(t, filepath.Join(t.TempDir(), "tocsin.db"), sqlite.Options{})
+	w := storetest.MustCreate(t, db, "a")
+	storetest.MustOwe(t, db, 0, events)
+	replay, err := db.CreateReplay(t.Context(), tocsin.Replay{ReplaySelection: tocsin.ReplaySelection{WebhookID: w.ID, What: tocsin.ReplayAll}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, cut := rand.New(rand.NewPCG(5, 5)), 0
+	for tries := 0; replay.State == tocsin.ReplayRunning; tries++ {
+		c, err := db.ReplayCandidates(t.Context(), replay.ReplaySelection, replay.Cursor, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := tocsin.ReplayStep{From: replay.Cursor, To: c.Next, Done: c.Last}
+		for _, e := range c.Events {
+			step.Owe = append(step.Owe, tocsin.Reowed{Seq: e.Seq})
+		}
+		limit := time.Duration(r.IntN(4000)) * time.Microsecond
+		if tries >= 500 { // let it end, however slow the machine
+			limit = time.Minute
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		_, err = db.ReplayStep(ctx, replay.ID, step)
+		if err != nil {
+			if cut++; ctx.Err() == nil {
+				t.Fatalf("an error without a reason: %v", err)
+			}
+		}
+		cancel()
+		if replay, err = db.Replay(t.Context(), replay.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := tocsin.Balance{WebhookID: w.ID, Webhook: "a", Accepted: events, Pending: events}
+	if got := storetest.CheckLedger(t, db)[w.ID]; got != want || replay.Replayed != events || replay.Skipped != 0 {
+		t.Errorf("%d calls cut: got %+v, %+v; want each event owed once", cut, got, replay)
+	}
+}

@@ -30,3 +30,18 @@ func (db *DB) Setting(ctx context.Context, pragma string) (value string, err err
 	err = db.writer.do(ctx, func(t *tx) error { return t.get(`PRAGMA `+pragma, nil, &value) })
 	return value, err
 }
+
+// FailOn makes every removal of a row from a table fail.
+func (db *DB) FailOn(ctx context.Context, table string) error {
+	return db.writer.do(ctx, func(t *tx) error {
+		return t.script(`CREATE TRIGGER fail BEFORE DELETE ON ` + table + ` BEGIN SELECT raise(ABORT, 'made to fail'); END`)
+	})
+}
+
+// FailAt makes every "INSERT ON table" or "UPDATE ON table" fail, until the function
+// that it returns is called.
+func (db *DB) FailAt(ctx context.Context, event string) (heal func() error, err error) {
+	run := func(text string) error { return db.writer.do(ctx, func(t *tx) error { return t.script(text) }) }
+	err = run(`CREATE TRIGGER fail_at BEFORE ` + event + ` BEGIN SELECT raise(ABORT, 'made to fail'); END`)
+	return func() error { return run(`DROP TRIGGER fail_at`) }, err
+}

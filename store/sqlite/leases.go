@@ -18,10 +18,10 @@ func (t *tx) hold(f tocsin.Fence) error {
 }
 
 // activityColumns are what activityInto scans, of a table called l.
-const activityColumns = `l.failures, l.due_at, l.next_run_at, l.last_delivery, l.last_error`
+const activityColumns = `l.failures, l.failing_since, l.announced, l.due_at, l.next_run_at, l.last_delivery, l.last_error`
 
 func activityInto(a *tocsin.Activity) []any {
-	return []any{&a.Failures, atMaybe{&a.DueAt}, atMaybe{&a.NextRun}, atMaybe{&a.LastDelivery}, &a.LastError}
+	return []any{&a.Failures, atMaybe{&a.FailingSince}, &a.Announced, atMaybe{&a.DueAt}, atMaybe{&a.NextRun}, atMaybe{&a.LastDelivery}, &a.LastError}
 }
 
 // Activities implements tocsin.Webhooks.
@@ -92,6 +92,11 @@ func (db *DB) EndRun(ctx context.Context, f tocsin.Fence) error {
 // Park implements tocsin.Leases.
 func (db *DB) Park(ctx context.Context, f tocsin.Fence, next time.Time) error {
 	return db.held(ctx, "waiting for a tick", f, `UPDATE leases SET next_run_at = CASE WHEN run_now THEN NULL ELSE ? END WHERE webhook_id = ?`, micros(next), f.WebhookID)
+}
+
+// Announce implements tocsin.Queue.
+func (db *DB) Announce(ctx context.Context, f tocsin.Fence, level int) error {
+	return db.held(ctx, "noting an announcement", f, `UPDATE leases SET announced = ? WHERE webhook_id = ?`, level, f.WebhookID)
 }
 
 // held runs one statement under a fence.

@@ -36,7 +36,8 @@ func (db *DB) Record(ctx context.Context, f tocsin.Fence, o tocsin.Outcome) erro
 			return err
 		}
 		for _, key := range slices.Sorted(maps.Keys(o.Refs)) {
-			if _, err := t.exec(`INSERT INTO refs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ref = excluded.ref`, f.WebhookID, key, []byte(o.Refs[key])); err != nil {
+			if _, err := t.exec(`INSERT INTO refs (webhook_id, dedup_key, ref, updated_at) VALUES (?, ?, ?, ?)
+				ON CONFLICT DO UPDATE SET ref = excluded.ref, updated_at = excluded.updated_at`, f.WebhookID, key, []byte(o.Refs[key]), micros(t.now)); err != nil {
 				return err
 			}
 		}
@@ -179,11 +180,13 @@ func (t *tx) bear(d delivery, o tocsin.Outcome, members []member) (map[int]membe
 func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	switch {
 	case o.State == tocsin.DeliveryDelivered, delivered > 0:
-		if _, err := t.exec(`UPDATE leases SET failures = 0, rejections = 0, last_delivery = ?1, due_at = CASE WHEN due_at > ?1 THEN due_at END WHERE webhook_id = ?2`, micros(t.now), f.WebhookID); err != nil {
+		if _, err := t.exec(`UPDATE leases SET failures = 0, failing_since = NULL, rejections = 0, last_delivery = ?1, due_at = CASE WHEN due_at > ?1 THEN due_at END WHERE webhook_id = ?2`, micros(t.now), f.WebhookID); err != nil {
 			return err
 		}
 	case o.Failed, o.Rejected:
-		if _, err := t.exec(`UPDATE leases SET failures = failures + ?, rejections = rejections + ? WHERE webhook_id = ?`, o.Failed, o.Rejected, f.WebhookID); err != nil {
+		if _, err := t.exec(`UPDATE leases SET failures = failures + ?1, rejections = rejections + ?2,
+			failing_since = iif(?1, coalesce(failing_since, ?3), failing_since) WHERE webhook_id = ?4`,
+			o.Failed, o.Rejected, micros(t.now), f.WebhookID); err != nil {
 			return err
 		}
 	}

@@ -74,32 +74,23 @@ func (t *tx) cancel(d delivery, reason string) (int, error) {
 	return max(1, moved+again), t.count(d.WebhookID, tocsin.Balance{InFlight: -int64(moved), Suppressed: int64(moved)})
 }
 
+const deliveryByID = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.id = ?`
+
 // Redeliver implements tocsin.Queue.
 func (db *DB) Redeliver(ctx context.Context, deliveryID string) (tocsin.Delivery, error) {
 	var d delivery
 	err := db.write(ctx, "redelivering", func(t *tx) (err error) {
-		const byID = `SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.id = ?`
-		if d, err = one(t, scanDelivery, byID, deliveryID); err != nil {
+		if d, err = one(t, scanDelivery, deliveryByID, deliveryID); err != nil {
 			return err
 		}
 		w, err := t.webhook(d.WebhookID)
-		switch {
-		case err != nil:
-			return err
-		case d.open():
-			return tocsin.Errorf(tocsin.CodeConflict, "delivery %s is owed already", d.ID)
-		case d.State == tocsin.DeliverySplit:
-			return tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver its children", d.ID)
-		case w.State == tocsin.StateDeleted:
-			return tocsin.Errorf(tocsin.CodeConflict, "webhook %s of delivery %s is deleted", w.Name, d.ID)
-		}
-		if err := t.oweAgain(d); err != nil {
+		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE deliveries SET state = 'ready', reason = '', first_attempt = NULL, finished_at = NULL WHERE n = ?`, d.n); err != nil {
+		if _, err := t.redeliver(d, w); err != nil {
 			return err
 		}
-		d, err = one(t, scanDelivery, byID, deliveryID)
+		d, err = one(t, scanDelivery, deliveryByID, deliveryID)
 		return err
 	})
 	if err != nil {
@@ -108,20 +99,41 @@ func (db *DB) Redeliver(ctx context.Context, deliveryID string) (tocsin.Delivery
 	return d.Delivery, nil
 }
 
-// oweAgain owes what was not delivered; where all was, all of it once more.
-func (t *tx) oweAgain(d delivery) error {
+// redeliver makes a delivery ready and returns how many events it sends; an *Error
+// with CodeConflict, and nothing written, when it cannot be sent again.
+func (t *tx) redeliver(d delivery, w tocsin.Webhook) (events int, err error) {
+	switch {
+	case d.open():
+		return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s is owed already", d.ID)
+	case d.State == tocsin.DeliverySplit:
+		return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver its children", d.ID)
+	case w.State == tocsin.StateDeleted:
+		return 0, tocsin.Errorf(tocsin.CodeConflict, "webhook %s of delivery %s is deleted", w.Name, d.ID)
+	}
+	if events, err = t.oweAgain(d); err != nil {
+		return 0, err
+	}
+	if events == 0 {
+		return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s has no event left of its own: redeliver its children", d.ID)
+	}
+	_, err = t.exec(`UPDATE deliveries SET state = 'ready', reason = '', first_attempt = NULL, finished_at = NULL WHERE n = ?`, d.n)
+	return events, err
+}
+
+// oweAgain owes what was not delivered; where all was, all of it once more. It returns
+// how many events that is.
+func (t *tx) oweAgain(d delivery) (int, error) {
 	var dead, suppressed int
 	if err := t.get(`SELECT count(*) FILTER (WHERE bucket = 'dead'), count(*) FILTER (WHERE bucket = 'suppressed')
 		FROM delivery_events WHERE delivery = ?`, []any{d.n}, &dead, &suppressed); err != nil {
-		return err
+		return 0, err
 	}
 	if dead+suppressed == 0 {
-		_, err := t.exec(`UPDATE delivery_events SET owed = 1 WHERE delivery = ? AND bucket <> 'split'`, d.n)
-		return err
+		return t.exec(`UPDATE delivery_events SET owed = 1 WHERE delivery = ? AND bucket <> 'split'`, d.n)
 	}
 	if _, err := t.exec(`UPDATE delivery_events SET owed = 1, bucket = 'in_flight', reason = ''
 		WHERE delivery = ? AND bucket IN ('dead', 'suppressed')`, d.n); err != nil {
-		return err
+		return 0, err
 	}
-	return t.count(d.WebhookID, tocsin.Balance{InFlight: int64(dead + suppressed), Dead: -int64(dead), Suppressed: -int64(suppressed)})
+	return dead + suppressed, t.count(d.WebhookID, tocsin.Balance{InFlight: int64(dead + suppressed), Dead: -int64(dead), Suppressed: -int64(suppressed)})
 }

@@ -56,10 +56,16 @@ func (t *tx) nameTaken(name, id string) error {
 
 // changed adds one to the revision, and ends the webhook's backoff.
 func (t *tx) changed(id string) error {
-	if _, err := t.exec(`UPDATE config_revision SET revision = revision + 1`); err != nil {
+	if err := t.nextRevision(); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE leases SET due_at = NULL WHERE webhook_id = ?`, id)
+	return err
+}
+
+// nextRevision makes ingest read the configuration again.
+func (t *tx) nextRevision() error {
+	_, err := t.exec(`UPDATE config_revision SET revision = revision + 1`)
 	return err
 }
 
@@ -154,7 +160,7 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 			}
 		}
 		if to == tocsin.StateActive {
-			if _, err := t.exec(`UPDATE leases SET failures = 0, rejections = 0 WHERE webhook_id = ?`, id); err != nil {
+			if _, err := t.exec(`UPDATE leases SET failures = 0, failing_since = NULL, rejections = 0 WHERE webhook_id = ?`, id); err != nil {
 				return err
 			}
 		}
@@ -203,11 +209,17 @@ func (db *DB) WebhookByName(ctx context.Context, name string) (w tocsin.Webhook,
 // ListWebhooks implements tocsin.Webhooks.
 func (db *DB) ListWebhooks(ctx context.Context) (revision int64, all []tocsin.Webhook, err error) {
 	err = db.read(ctx, "listing webhooks", func(t *tx) error {
-		if err := t.get(`SELECT revision FROM config_revision`, nil, &revision); err != nil {
-			return err
-		}
-		all, err = list(t, scanWebhook, `SELECT `+webhookColumns+` FROM webhooks w WHERE w.state <> 'deleted' ORDER BY w.name`)
+		revision, all, err = t.listWebhooks()
 		return err
 	})
+	return revision, all, err
+}
+
+// listWebhooks returns all that are not deleted, by name, and the revision.
+func (t *tx) listWebhooks() (revision int64, all []tocsin.Webhook, err error) {
+	if err := t.get(`SELECT revision FROM config_revision`, nil, &revision); err != nil {
+		return 0, nil, err
+	}
+	all, err = list(t, scanWebhook, `SELECT `+webhookColumns+` FROM webhooks w WHERE w.state <> 'deleted' ORDER BY w.name`)
 	return revision, all, err
 }

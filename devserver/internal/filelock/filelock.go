@@ -32,19 +32,19 @@ func (e *HeldError) Error() string {
 // Acquire takes the lock on the file at path, which it creates when missing. It does
 // not wait: a *HeldError when somebody else has it, also within this process.
 func Acquire(path string) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the user's own folder
 	if err != nil {
 		return nil, fmt.Errorf("opening lock file: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // #nosec G115 -- a file descriptor is an int
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		// The content only makes the message better, so that an unreadable one is fine.
-		pid, _ := os.ReadFile(path)
-		f.Close()
+		pid, _ := os.ReadFile(path) // #nosec G304 -- the user's own folder
+		_ = f.Close() // the first error is the one that tells
 		return nil, &HeldError{Path: path, PID: strings.TrimSpace(string(pid))}
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close() // the first error is the one that tells
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	if err := f.Truncate(0); err == nil {

@@ -59,8 +59,9 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	var d time.Duration
-	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if seconds > int64(maxRetryAfter/time.Second) {
+	if strings.Trim(text, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
 			return 0
 		}
 		d = time.Duration(seconds) * time.Second

@@ -99,7 +99,7 @@ type Request struct {
 	Body   []byte
 	// Redact keeps secrets out of the record and the errors; nil: there are none.
 	Redact *Redactor
-	// HidePath says that the URL's path is a secret.
+	// HidePath says that the URL's path and query are secrets.
 	HidePath bool
 }
 
@@ -132,7 +132,12 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 		return res, transportError(err, t.step(), t.sent(), r.Redact)
 	}
 	res.Status, res.Header = resp.StatusCode, resp.Header
-	res.read(resp.Body, r.Redact)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// What follows is no body but the connection itself, which no deadline ends.
+		_ = resp.Body.Close()
+	} else {
+		res.read(resp.Body, r.Redact)
+	}
 	t.finish(&res.Exchange)
 	res.Exchange.Status = resp.StatusCode
 	res.Exchange.ResponseHeaders = shownResponse(resp.Header, r.Redact)

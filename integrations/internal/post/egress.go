@@ -44,7 +44,11 @@ var reserved = []struct {
 	{netip.MustParsePrefix("::1/128"), "a loopback address"},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "a local translation (NAT64) address"},
 	{netip.MustParsePrefix("100::/64"), "a discard address"},
+	{netip.MustParsePrefix("2001:1::/32"), "an address for protocol assignments"},
 	{netip.MustParsePrefix("2001:2::/48"), "a benchmarking address"},
+	{netip.MustParsePrefix("2001:10::/28"), "an identifier, not an address (ORCHID)"},
+	{netip.MustParsePrefix("2001:20::/28"), "an identifier, not an address (ORCHID)"},
+	{netip.MustParsePrefix("2001:30::/28"), "an identifier, not an address (DET)"},
 	{netip.MustParsePrefix("2001:db8::/32"), "a documentation address"},
 	{netip.MustParsePrefix("3fff::/20"), "a documentation address"},
 	{netip.MustParsePrefix("5f00::/16"), "a segment routing address"},
@@ -81,6 +85,11 @@ type egressError struct {
 func (e *egressError) Error() string {
 	return fmt.Sprintf("%s is %s; only public addresses may be sent to, unless TOCSIN_EGRESS_ALLOW lists them", e.addr, e.what)
 }
+
+// hostError says that a host cannot be sent to for the way it is written.
+type hostError struct{ text string }
+
+func (e *hostError) Error() string { return e.text }
 
 // guard decides which addresses may be sent to.
 type guard struct{ allow []netip.Prefix }
@@ -124,21 +133,28 @@ func (g guard) check(addr netip.Addr) error {
 	if plain.Is4() {
 		return nil
 	}
-	inside, form := embedded(plain)
-	for _, v4 := range inside {
-		if err := g.check(v4); err != nil {
-			return &egressError{addr, fmt.Sprintf("the %s form of %s, %s", form, v4, err.(*egressError).what)}
-		}
-	}
+	inside := embedded(plain)
 	if len(inside) == 0 && !globalUnicast.Contains(plain) {
 		return &egressError{addr, "not a global unicast address"}
+	}
+	for _, in := range append(inside, isatap(plain)...) {
+		if err := g.check(in.addr); err != nil {
+			return &egressError{addr, fmt.Sprintf("the %s form of %s, %s", in.form, in.addr, err.(*egressError).what)}
+		}
 	}
 	return nil
 }
 
-// embedded returns the IPv4 addresses that an IPv6 address stands for, and the form's name.
-func embedded(addr netip.Addr) (inside []netip.Addr, form string) {
+// inner is an IPv4 address inside an IPv6 address, and what that form is called.
+type inner struct {
+	addr netip.Addr
+	form string
+}
+
+// embedded returns the IPv4 addresses that an IPv6 address stands for.
+func embedded(addr netip.Addr) []inner {
 	b := addr.As16()
+	var inside []inner
 	for _, f := range forms {
 		if !f.prefix.Contains(addr) {
 			continue
@@ -150,13 +166,18 @@ func embedded(addr netip.Addr) (inside []netip.Addr, form string) {
 					v4[j] ^= 0xff
 				}
 			}
-			inside = append(inside, netip.AddrFrom4(v4))
+			inside = append(inside, inner{netip.AddrFrom4(v4), f.what})
 		}
-		return inside, f.what
 	}
-	// ISATAP (RFC 5214): any prefix, then 0000:5efe or 0200:5efe and the address.
+	return inside
+}
+
+// isatap returns the IPv4 address in an interface identifier of RFC 5214, which may
+// follow any prefix, that of another form too.
+func isatap(addr netip.Addr) []inner {
+	b := addr.As16()
 	if (b[8] == 0 || b[8] == 2) && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe {
-		return []netip.Addr{netip.AddrFrom4([4]byte(b[12:16]))}, "ISATAP"
+		return []inner{{netip.AddrFrom4([4]byte(b[12:16])), "ISATAP"}}
 	}
-	return nil, ""
+	return nil
 }

@@ -77,6 +77,7 @@ func cause(err error) error {
 func sortTransport(err error, step string) (class, text string) {
 	var (
 		refused *egressError
+		written *hostError
 		dns     *net.DNSError
 		op      *net.OpError
 		cert    *tls.CertificateVerificationError
@@ -85,6 +86,8 @@ func sortTransport(err error, step string) (class, text string) {
 	switch {
 	case errors.As(err, &refused):
 		return ClassEgress, refused.Error()
+	case errors.As(err, &written):
+		return ClassEgress, written.Error()
 	case errors.Is(err, context.Canceled):
 		return ClassInternal, "cancelled"
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):

@@ -1,8 +1,11 @@
 package post
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,27 +24,24 @@ type Redactor struct {
 }
 
 // NewRedactor returns a Redactor for these texts, in plain and in the forms they take
-// in URLs, JSON and an Authorization header.
+// in URLs, JSON, HTML, base64 and an Authorization header.
 func NewRedactor(secrets ...string) *Redactor {
 	r := &Redactor{}
-	add := func(s string) {
-		if len(s) >= minSecret && !slices.Contains(r.forms, s) {
-			r.forms = append(r.forms, s)
-		}
-	}
 	for _, s := range secrets {
 		texts := []string{s}
-		if _, token, ok := strings.Cut(s, " "); ok { // "Bearer token"
-			texts = append(texts, strings.TrimSpace(token))
+		if scheme, token, ok := strings.Cut(s, " "); ok { // "Bearer token"
+			token = strings.TrimSpace(token)
+			texts = append(texts, token)
+			if strings.EqualFold(scheme, "basic") {
+				texts = append(texts, basic(token)...)
+			}
 		}
 		for _, plain := range texts {
-			add(plain)
-			add(url.QueryEscape(plain))
-			add(url.PathEscape(plain))
-			quoted, _ := json.Marshal(plain) // a string always encodes
-			inner := string(quoted[1 : len(quoted)-1])
-			add(inner)
-			add(strings.ReplaceAll(plain, "/", `\/`))
+			for _, form := range formsOf(plain) {
+				if len(form) >= minSecret && !slices.Contains(r.forms, form) {
+					r.forms = append(r.forms, form)
+				}
+			}
 		}
 	}
 	slices.SortStableFunc(r.forms, func(a, b string) int { return len(b) - len(a) })
@@ -50,6 +50,34 @@ func NewRedactor(secrets ...string) *Redactor {
 	}
 	return r
 }
+
+// basic returns what is encoded in Basic credentials: both, and the password.
+func basic(token string) []string {
+	both, err := base64.StdEncoding.DecodeString(token)
+	if err != nil {
+		return nil
+	}
+	_, password, _ := strings.Cut(string(both), ":")
+	return []string{string(both), password}
+}
+
+// formsOf lists the spellings of a text in which receivers repeat it.
+func formsOf(plain string) []string {
+	quoted, _ := json.Marshal(plain) // a string always encodes
+	inJSON := string(quoted[1 : len(quoted)-1])
+	readable := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(inJSON)
+	return []string{
+		plain, url.QueryEscape(plain), url.PathEscape(plain), lowerHex(url.QueryEscape(plain)), lowerHex(url.PathEscape(plain)),
+		inJSON, readable, strings.ReplaceAll(inJSON, "/", `\/`), strings.ReplaceAll(readable, "/", `\/`), strings.ReplaceAll(plain, "/", `\/`),
+		html.EscapeString(plain), base64.StdEncoding.EncodeToString([]byte(plain)), base64.RawURLEncoding.EncodeToString([]byte(plain)),
+	}
+}
+
+// escape is one byte in percent-encoding.
+var escape = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// lowerHex writes the escapes of percent-encoding in lower case.
+func lowerHex(text string) string { return escape.ReplaceAllStringFunc(text, strings.ToLower) }
 
 // Text returns s without the secrets.
 func (r *Redactor) Text(s string) string {
@@ -75,10 +103,11 @@ func (r *Redactor) head(s []byte, n int, more bool) string {
 	if more && r.longest() > 0 {
 		text = text[:max(0, len(text)-r.longest()+1)]
 	}
-	if len(text) > n {
-		text = text[:n]
+	// A byte that is no text takes three once it is replaced, so the cut comes last.
+	if text = storable(text); len(text) > n {
+		text = strings.ToValidUTF8(text[:n], "")
 	}
-	return storable(text)
+	return text
 }
 
 // longest is the length of the longest form.
@@ -89,8 +118,8 @@ func (r *Redactor) longest() int {
 	return r.max
 }
 
-// redactURL returns u with its query values, and its path when that is a secret,
-// replaced. User info is never there: parseURL refuses it.
+// redactURL returns u with its query values replaced, and with hidePath, which says
+// that the URL is a secret, everything after the host. User info is never there: parseURL refuses it.
 func (r *Redactor) redactURL(u *url.URL, hidePath bool) string {
 	out := u.Scheme + "://" + u.Host
 	switch {
@@ -98,6 +127,9 @@ func (r *Redactor) redactURL(u *url.URL, hidePath bool) string {
 		out += "/" + tocsin.Redacted
 	default:
 		out += r.Text(u.EscapedPath())
+	}
+	if hidePath && u.RawQuery != "" {
+		return out + "?" + tocsin.Redacted
 	}
 	names := make([]string, 0, len(u.Query()))
 	for name := range u.Query() {

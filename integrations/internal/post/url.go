@@ -116,20 +116,20 @@ func literalHost(host string) (netip.Addr, bool, error) {
 		return addr, true, nil
 	}
 	if strings.Contains(host, ":") {
-		return netip.Addr{}, false, errors.New("the host is not an IPv6 address")
+		return netip.Addr{}, false, &hostError{"the host is not an IPv6 address"}
 	}
 	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
 	if err != nil || ascii == "" {
-		return netip.Addr{}, false, errors.New("the host is not a name that can be looked up")
+		return netip.Addr{}, false, &hostError{"the host is not a name that can be looked up"}
 	}
 	labels := strings.Split(ascii, ".")
 	if !numeric(labels[len(labels)-1]) {
 		return netip.Addr{}, false, nil
 	}
 	if addr, ok := inetAton(labels); ok {
-		return netip.Addr{}, false, fmt.Errorf("the host is another spelling of %s; write it as %s", addr, addr)
+		return netip.Addr{}, false, &hostError{fmt.Sprintf("the host is another spelling of %s; write it as %s", addr, addr)}
 	}
-	return netip.Addr{}, false, errors.New("the host is neither a name nor an IP address")
+	return netip.Addr{}, false, &hostError{"the host is neither a name nor an IP address"}
 }
 
 // numeric reports whether a last label makes the whole host an address, as browsers and
@@ -208,13 +208,12 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 
 // lookup asks the resolver. The name localhost never leaves the machine (RFC 6761).
 func (c *Client) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	name := strings.ToLower(strings.TrimSuffix(host, "."))
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
-	}
-	ascii, err := idna.Lookup.ToASCII(name)
+	name, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
 	if err != nil {
 		return nil, &net.DNSError{Err: "not a name that can be looked up", Name: host, IsNotFound: true}
 	}
-	return c.opts.Resolver.LookupNetIP(ctx, "ip", ascii)
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+	}
+	return c.opts.Resolver.LookupNetIP(ctx, "ip", name)
 }

@@ -1,5 +1,5 @@
-// Package cli is the command line of tocsin. Commands talk to the HTTP API; only
-// serve, migrate, keys and ledger --verify open the store themselves.
+// Package cli is the command line of tocsin. Commands talk to the HTTP API; only serve,
+// migrate, keys, secrets, prune and ledger --verify open the store themselves.
 package cli
 
 import (
@@ -57,8 +57,9 @@ const rootLong = `tocsin is a durable alert pipeline for agentic systems: produc
 webhooks say who wants what, where and how often.
 
 Commands talk to the HTTP API at TOCSIN_API_URL (default http://127.0.0.1:8080) with
-the key in TOCSIN_API_KEY. Only serve, migrate, keys and ledger --verify open the
-store (TOCSIN_DATABASE_URL) themselves.
+the key in TOCSIN_API_KEY. Only serve, migrate, keys, secrets, prune and ledger --verify
+open the store (TOCSIN_DATABASE_URL) themselves. Changes are written to the audit log
+(tocsin audit list) either way.
 
 Exit codes:
   0  done
@@ -93,7 +94,8 @@ func newRoot(env Env) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.serve(), p.webhooks(), p.events(), p.deliveries(), p.ledger(), p.keys(), p.migrate(), p.version())
+	root.AddCommand(p.serve(), p.webhooks(), p.events(), p.deliveries(), p.replay(), p.mutes(), p.ledger(),
+		p.keys(), p.secrets(), p.audit(), p.prune(), p.migrate(), p.version())
 	return root
 }
 

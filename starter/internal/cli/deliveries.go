@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/workflows"
@@ -93,9 +97,15 @@ func printDelivery(w io.Writer, v deliveryView) error {
 		return err
 	}
 	for _, a := range v.AttemptLog {
-		fmt.Fprintf(w, "\nattempt %d at %s: %s", a.Number, when(&a.StartedAt), clean(a.Outcome))
+		fmt.Fprintf(w, "\nattempt %d at %s: %s", a.Number, when(&a.StartedAt), clean(first(a.Outcome, "unknown")))
+		if a.ErrorClass != "" {
+			fmt.Fprintf(w, " (%s)", clean(a.ErrorClass))
+		}
 		if a.Error != "" {
 			fmt.Fprintf(w, ": %s", clean(a.Error))
+		}
+		if a.RetryAfter != 0 {
+			fmt.Fprintf(w, "; it asked for %s of rest", a.RetryAfter)
 		}
 		fmt.Fprintln(w)
 		for _, x := range a.Exchanges {
@@ -106,15 +116,70 @@ func printDelivery(w io.Writer, v deliveryView) error {
 }
 
 func (p *program) deliveriesRedeliver() *cobra.Command {
-	return &cobra.Command{
-		Use: "redeliver ID", Short: "Send a finished delivery again, under the same id", Args: exactly("ID"),
-		Long: "Send a delivery that is dead, delivered or cancelled again, under the same id." +
+	var flags replayFlags
+	cmd := &cobra.Command{
+		Use: "redeliver ID… | --webhook NAME --state STATE", Short: "Send finished deliveries again, under their own ids",
+		Long: `Send deliveries that are dead, delivered or cancelled again, under their own ids: those
+named, or those of one webhook that a filter selects. The latter is a replay
+(tocsin replay --what STATE), which goes on by itself.
+
+  tocsin deliveries redeliver --webhook soc --state dead --since 24h` +
 			updateHelp(workflows.UpdateRedeliver, `{"delivery": "dlv_…"}`),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(cmd.Context(), p, http.MethodPost, deliveryPath(args[0], "/redeliver"), nil, func(w io.Writer, d tocsin.Delivery) error {
-				_, err := fmt.Fprintf(w, "%s is %s again\n", clean(d.ID), d.State)
-				return err
-			})
+			filtered := false
+			cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { filtered = filtered || f.Changed })
+			switch {
+			case len(args) > 0 && filtered:
+				return usagef("%s takes either ids, or --webhook and --state and no ids", cmd.CommandPath())
+			case filtered && flags.what == "":
+				return usagef("--state is required: dead, delivered or cancelled")
+			case filtered && !tocsin.ReplayWhat(flags.what).OfDeliveries():
+				return usagef("--state %q: allowed: dead, delivered, cancelled", flags.what)
+			case filtered:
+				return p.startReplay(cmd.Context(), flags)
+			case len(args) == 0:
+				return usagef("%s takes ids, or --webhook and --state", cmd.CommandPath())
+			}
+			return p.redeliver(cmd.Context(), args)
 		},
 	}
+	flags.bind(cmd)
+	cmd.Flags().StringVar(&flags.what, "state", "", "those in this `STATE`: dead, delivered, cancelled")
+	return cmd
+}
+
+// redeliver sends single deliveries again. One that cannot be does not keep the others
+// from it.
+func (p *program) redeliver(ctx context.Context, ids []string) error {
+	api, err := p.client()
+	if err != nil {
+		return err
+	}
+	done := []json.RawMessage{}
+	for _, id := range ids {
+		var raw json.RawMessage
+		if failed := api.call(ctx, http.MethodPost, deliveryPath(id, "/redeliver"), nil, nil, &raw); failed != nil {
+			if len(ids) == 1 {
+				return failed
+			}
+			printError(p.Stderr, fmt.Errorf("%s: %w", id, failed))
+			err = failed
+			continue
+		}
+		done = append(done, raw)
+		if p.output == "text" {
+			fmt.Fprintf(p.Stdout, "%s is ready again\n", clean(id))
+		}
+	}
+	if err != nil {
+		err = tocsin.Errorf(tocsin.CodeOf(err), "%d of %d were not sent again", len(ids)-len(done), len(ids))
+	}
+	if p.output == "text" {
+		return err
+	}
+	var out any = page[json.RawMessage]{Items: done}
+	if len(ids) == 1 {
+		out = done[0]
+	}
+	return errors.Join(err, printJSON(p.Stdout, out))
 }

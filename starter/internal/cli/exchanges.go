@@ -65,11 +65,29 @@ func (p *program) webhooksPreview() *cobra.Command {
 func printExchange(w io.Writer, x tocsin.Exchange) {
 	fmt.Fprintf(w, "> %s %s\n", clean(x.Method), clean(x.URL))
 	printMessage(w, ">", x.RequestHeaders, x.RequestBody)
+	if x.RemoteAddr != "" {
+		fmt.Fprintf(w, "* %s: %s\n", clean(x.RemoteAddr), timings(x.Timings))
+	}
 	if x.Status == 0 {
 		return
 	}
 	fmt.Fprintf(w, "< %d %s (%.0f ms)\n", x.Status, http.StatusText(x.Status), x.Timings.Total)
 	printMessage(w, "<", x.ResponseHeaders, x.ResponseBody)
+}
+
+// timings shows when the steps of a request were done; those that did not happen are
+// left out.
+func timings(t tocsin.Timings) string {
+	var parts []string
+	for _, step := range []struct {
+		name string
+		ms   float64
+	}{{"DNS", t.DNS}, {"connected", t.Connect}, {"TLS", t.TLS}, {"first byte", t.FirstByte}, {"all", t.Total}} {
+		if step.ms > 0 {
+			parts = append(parts, fmt.Sprintf("%s %.1f ms", step.name, step.ms))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func printMessage(w io.Writer, mark string, headers map[string]string, body string) {

@@ -14,7 +14,7 @@ import (
 func (p *program) keys() *cobra.Command {
 	return group(&cobra.Command{Use: "keys", Aliases: []string{"key"}, Short: "Make API keys, and keys that seal secrets",
 		Long: "Make API keys, and keys that seal secrets. All but ring open the store\n(TOCSIN_DATABASE_URL) themselves: the first key cannot come from the API."},
-		p.keysCreate(), p.keysList(), p.keysDelete(), p.keysRing())
+		p.keysCreate(), p.keysList(), p.keysRotate(), p.keysDelete(), p.keysRing())
 }
 
 // createdKey is a key and its text, in the one answer that shows it.
@@ -31,9 +31,9 @@ func (p *program) keysCreate() *cobra.Command {
 		Long: `Make an API key and show it, once: only its hash is stored.
 
 Scopes: ingest (submit events), read (see everything but secrets), admin (change
-webhooks, redeliver; includes the other two).`,
+anything, see keys and the audit log; includes the other two).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			until, err := expiry(expires)
+			until, err := app.ParseExpiry(expires)
 			if err != nil {
 				return err
 			}
@@ -46,12 +46,7 @@ webhooks, redeliver; includes the other two).`,
 			if err != nil {
 				return err
 			}
-			if p.output == "json" {
-				return printJSON(p.Stdout, createdKey{k, text})
-			}
-			_, err = fmt.Fprintf(p.Stdout, "%s\n", text)
-			fmt.Fprintf(p.Stderr, "created key %s (%s), shown only now: keep it\n", clean(k.Name), strings.Join(k.Scopes, ", "))
-			return err
+			return p.showKey(k, text, "created")
 		},
 	}
 	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "`SCOPES` of ingest, read, admin")
@@ -59,18 +54,47 @@ webhooks, redeliver; includes the other two).`,
 	return cmd
 }
 
-func expiry(text string) (*time.Time, error) {
-	if text == "" {
-		return nil, nil
+// showKey prints the text of a key that was just made, and where it may be kept, apart.
+func (p *program) showKey(k tocsin.Key, text, what string) error {
+	if p.output == "json" {
+		return printJSON(p.Stdout, createdKey{k, text})
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	if d, derr := tocsin.ParseDuration(text); derr == nil {
-		at, err = time.Now().Add(d.Std()), nil
+	_, err := fmt.Fprintf(p.Stdout, "%s\n", text)
+	fmt.Fprintf(p.Stderr, "%s key %s (%s), shown only now: keep it\n", what, clean(k.Name), strings.Join(k.Scopes, ", "))
+	return err
+}
+
+func (p *program) keysRotate() *cobra.Command {
+	var overlap, expires string
+	cmd := &cobra.Command{
+		Use: "rotate NAME|ID", Short: "Give an API key another text and show it, once", Args: exactly("NAME or ID"),
+		Long: `Give an API key another text and show it, once. The text it had works until --overlap is
+over, so that whoever uses it can change over in between; one from before an earlier
+rotation stops working at once.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			until, err := app.ParseExpiry(expires)
+			if err != nil {
+				return err
+			}
+			beside, err := tocsin.ParseDuration(overlap)
+			if err != nil {
+				return tocsin.Invalid("overlap", "%v", err)
+			}
+			store, err := p.store(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			k, text, err := app.RotateKey(cmd.Context(), store, args[0], beside.Std(), until)
+			if err != nil {
+				return err
+			}
+			return p.showKey(k, text, "rotated")
+		},
 	}
-	if err != nil {
-		return nil, tocsin.Invalid("expires", "%q is neither a duration nor an RFC 3339 time; write for example 90d or 2027-01-01T00:00:00Z", text)
-	}
-	return &at, nil
+	cmd.Flags().StringVar(&overlap, "overlap", "24h", "how long the old text works beside the new one")
+	cmd.Flags().StringVar(&expires, "expires", "", "stop working after this `DURATION` (90d) or at this time; default as before")
+	return cmd
 }
 
 func (p *program) keysList() *cobra.Command {
@@ -89,9 +113,9 @@ func (p *program) keysList() *cobra.Command {
 			if p.output == "json" {
 				return printJSON(p.Stdout, page[tocsin.Key]{Items: notNil(keys)})
 			}
-			t := newTable(p.Stdout, "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "ID")
+			t := newTable(p.Stdout, "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "OLD TEXT UNTIL", "ID")
 			for _, k := range keys {
-				t.row(k.Name, strings.Join(k.Scopes, ","), when(&k.CreatedAt), when(k.ExpiresAt), when(k.LastUsed), k.ID)
+				t.row(k.Name, strings.Join(k.Scopes, ","), when(&k.CreatedAt), when(k.ExpiresAt), when(k.LastUsed), when(k.OldExpiresAt), k.ID)
 			}
 			return t.flush()
 		},
@@ -107,8 +131,8 @@ func (p *program) keysDelete() *cobra.Command {
 				return err
 			}
 			defer store.Close()
-			if err := store.DeleteKey(cmd.Context(), args[0]); err != nil {
-				return fmt.Errorf("deleting key %q: %w", args[0], err)
+			if err := app.DeleteKey(cmd.Context(), store, args[0]); err != nil {
+				return err
 			}
 			if p.output == "json" {
 				return printJSON(p.Stdout, map[string]string{"deleted": args[0]})
@@ -129,7 +153,8 @@ func (p *program) keysRing() *cobra.Command {
 
 Every process of an installation needs the same. Without it the secrets cannot be
 opened again, so keep it apart from the database. To rotate, put a new key with another
---id in front, with a comma, and keep the old one behind it.`,
+--id in front, with a comma, and keep the old one behind it; then tocsin secrets reseal
+seals everything with the new one, and the old one can go.`,
 		RunE: func(*cobra.Command, []string) error {
 			if _, err := tocsin.ParseKeyRing(tocsin.GenerateKey(id)); err != nil || strings.ContainsAny(id, ",:\n") {
 				return tocsin.Invalid("id", "%q is not allowed; want a word without comma, colon, dot or space", id)

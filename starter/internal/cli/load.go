@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"strconv"
@@ -78,7 +79,7 @@ func (p *program) loadWebhooks(files []string) ([]wanted, error) {
 func (p *program) readInput(file string, limit int64) ([]byte, error) {
 	in := p.Stdin
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := os.Open(file) // #nosec G304 -- the file that the user names
 		if err != nil {
 			return nil, usagef("reading input: %w", err)
 		}
@@ -164,7 +165,7 @@ func (p *program) parseWebhook(file string, node *yaml.Node, wrong *complaints) 
 	}
 	var value map[string]any
 	if err := node.Decode(&value); err != nil {
-		wrong.addYAML(file, err)
+		wrong.addYAML(file, node.Line, err)
 		return wanted{}, false
 	}
 	value, _ = p.plain(value, func(format string, args ...any) { wrong.add(file, node.Line, format, args...) }, "").(map[string]any)
@@ -191,6 +192,10 @@ func (p *program) plain(value any, complain func(string, ...any), path string) a
 		for i, item := range v {
 			v[i] = p.plain(item, complain, fmt.Sprintf("%s[%d]", path, i))
 		}
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			complain("%s: %v is not a number that can be sent", path, v)
+		}
 	case string:
 		if path != "config" && !strings.HasPrefix(path, "config.") {
 			return v
@@ -216,21 +221,30 @@ func join(path, key string) string {
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 
-// addYAML adds what the YAML package found, with its line numbers.
-func (c *complaints) addYAML(file string, err error) {
+// addYAML adds what the YAML package found, with its line numbers; line is for what it
+// says without one.
+func (c *complaints) addYAML(file string, line int, err error) {
 	messages := []string{err.Error()}
 	var typed *yaml.TypeError
 	if errors.As(err, &typed) {
 		messages = typed.Errors
 	}
 	for _, m := range messages {
-		line := 0
-		if found := yamlLine.FindStringSubmatch(m); found != nil {
-			line, _ = strconv.Atoi(found[1]) // digits, by the expression
-			m = found[2]
+		at, text := splitLine(m)
+		if at == 0 {
+			at = line
 		}
-		c.add(file, line, "%s", strings.TrimPrefix(m, "yaml: "))
+		c.add(file, at, "%s", text)
 	}
+}
+
+// splitLine takes a message of the YAML package apart; 0 is no line.
+func splitLine(message string) (line int, text string) {
+	if found := yamlLine.FindStringSubmatch(message); found != nil {
+		line, _ = strconv.Atoi(found[1]) // digits, by the expression
+		return line, found[2]
+	}
+	return 0, strings.TrimPrefix(message, "yaml: ")
 }
 
 // lineReader hands out one line at a time, and so knows how far a parser came.
@@ -264,22 +278,18 @@ const maxTries = 500
 // that it could not finish, which may be far from the mistake; the line that matters is
 // the one without which those before it are sound.
 func (c *complaints) addSyntax(file string, content []byte, stopped int, err error) {
-	found := yamlLine.FindStringSubmatch(err.Error())
-	if found == nil {
-		c.addYAML(file, err)
-		return
-	}
+	named, text := splitLine(err.Error())
 	starts := []int{0} // of each line
 	for line := range bytes.Lines(content) {
 		starts = append(starts, starts[len(starts)-1]+len(line))
 	}
 	for line := min(stopped, len(starts)-1); line > max(stopped-maxTries, 0); line-- {
 		if sound(content[:starts[line-1]]) {
-			c.add(file, line, "%s", found[2])
+			c.add(file, line, "%s", text)
 			return
 		}
 	}
-	c.addYAML(file, err)
+	c.add(file, max(named, 1), "%s", text)
 }
 
 // sound reports whether YAML can be parsed.

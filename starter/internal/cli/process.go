@@ -44,7 +44,7 @@ func (p *program) store(ctx context.Context) (tocsin.Store, error) {
 		return nil, err
 	}
 	if err := store.Ping(ctx); err != nil {
-		store.Close()
+		_ = store.Close() // the first error is the one that tells
 		return nil, fmt.Errorf("checking the store (a new or older one needs tocsin migrate): %w", err)
 	}
 	return store, nil
@@ -65,7 +65,7 @@ func (p *program) migrate() *cobra.Command {
 				return err
 			}
 			defer store.Close()
-			if err := store.Migrate(cmd.Context()); err != nil {
+			if err := app.Migrate(cmd.Context(), store); err != nil {
 				return fmt.Errorf("migrating: %w", err)
 			}
 			if p.output == "json" {

@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +23,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.uber.org/goleak"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/activities"
@@ -32,13 +37,29 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(leakChecked{m}, map[string]func(){
 		"tocsin": func() {
 			os.Exit(cli.Run(context.Background(), cli.Env{
 				Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Version: "v0.0.0-test",
 			}, os.Args[1:]))
 		},
 	})
+}
+
+// leakChecked fails when something runs on after the tests.
+type leakChecked struct{ m *testing.M }
+
+// Run implements testscript.TestingM.
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	// The cluster that all tests share lives as long as this process.
+	cluster := goleak.IgnoreAnyFunction("github.com/tocsin-alerts/tocsin/store/postgres/pgtest.(*Cluster).Restart.func1")
+	if err := goleak.Find(cluster); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // TestScripts runs every scenario in testdata: the command line as a process of its own
@@ -49,6 +70,9 @@ func TestMain(m *testing.M) {
 //	stop              stop the API, so that commands can open the store
 //	exits CODE cmd…   run a command and want that exit code
 //	deliver NAME      make one pass of the Deliver activity for a webhook
+//	replayed STATE    wait for a replay that runs, and end it in that state
+//	miscount          put one event too many into the ledger of the stopped store
+//	env-file VAR FILE set a variable to what a file holds
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -56,7 +80,9 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			ring, err := tocsin.ParseKeyRing(tocsin.GenerateKey("test"))
+			text := tocsin.GenerateKey("test")
+			env.Setenv("TOCSIN_SECRET_KEY", text)
+			ring, err := tocsin.ParseKeyRing(text)
 			env.Values[systemKey] = &system{ring: ring, path: filepath.Join(env.WorkDir, "tocsin.db")}
 			return err
 		},
@@ -67,6 +93,15 @@ func TestScripts(t *testing.T) {
 			"stop": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(systemKey).(*system).stop() },
 			"deliver": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(ts.Value(systemKey).(*system).deliver(args[0]))
+			},
+			"replayed": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(ts.Value(systemKey).(*system).replayed(tocsin.ReplayState(args[0])))
+			},
+			"miscount": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(miscount(ts.Value(systemKey).(*system).path))
+			},
+			"env-file": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 			},
 			"exits": exits,
 		},
@@ -162,8 +197,11 @@ func (s *system) listen(h http.Handler) string {
 
 // receive is the place that webhooks deliver to.
 func receive(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/broken" {
+	switch r.URL.Path {
+	case "/broken":
 		http.Error(w, "out of order", http.StatusInternalServerError)
+	case "/unwanted":
+		http.Error(w, "not this one", http.StatusUnprocessableEntity)
 	}
 }
 
@@ -177,6 +215,7 @@ func (s *system) assemble(keys bool) (http.Handler, error) {
 	s.hooks, err = webhooks.New(webhooks.Config{
 		Store: s.store, Conductor: deaf{}, KeyRing: s.ring, Channels: channels,
 		CheckFilter: func(expr string) error { _, err := ingest.CompileFilter(expr); return err },
+		Matches:     in.Matches,
 	})
 	if err != nil {
 		return nil, err
@@ -206,8 +245,42 @@ func (s *system) deliver(name string) error {
 	return err
 }
 
+// replayed ends the replay that runs, which a script has begun to wait for, as its
+// workflow would.
+func (s *system) replayed(state tocsin.ReplayState) error {
+	ctx := context.Background()
+	for {
+		all, _, err := s.store.ListReplays(ctx, tocsin.Page{Limit: 100})
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(r tocsin.Replay) bool { return r.State == tocsin.ReplayRunning })
+		if i < 0 {
+			runtime.Gosched()
+			continue
+		}
+		if state == tocsin.ReplayDone {
+			_, err = s.store.ReplayStep(ctx, all[i].ID, tocsin.ReplayStep{Done: true})
+		} else {
+			_, err = s.store.SetReplayState(ctx, all[i].ID, state, "by the script")
+		}
+		return err
+	}
+}
+
+// miscount is a bug that Tocsin does not have.
+func miscount(path string) error {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed) SELECT id, 1, 0, 0, 0, 0, 0 FROM webhooks WHERE name = 'good'`)
+	return errors.Join(err, db.Close())
+}
+
 // deaf is a Temporal that is always away.
 type deaf struct{}
 
 func (deaf) Ring(context.Context, ...string) error              { return nil }
 func (deaf) Apply(context.Context, string, string, int64) error { return nil }
+func (deaf) Replay(context.Context, string) error               { return nil }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ func (p *program) webhooks() *cobra.Command {
 		p.webhooksAct("run", "Deliver what is owed now, whatever tick or backoff is waited for", "asked to run", workflows.UpdateRunNow),
 		p.webhooksTest(),
 		p.webhooksPreview(),
+		p.webhooksRotateSecret(),
 		p.webhooksDelete(),
 	)
 }
@@ -126,12 +128,17 @@ func show[T any](ctx context.Context, p *program, method, path string, query url
 
 // fetch is show for those who also judge the answer.
 func fetch[T any](ctx context.Context, p *program, method, path string, query url.Values, text func(io.Writer, T) error) (value T, err error) {
+	return request(ctx, p, method, path, query, nil, text)
+}
+
+// request is fetch with a body, which is sent as JSON; nil for none.
+func request[T any](ctx context.Context, p *program, method, path string, query url.Values, body any, text func(io.Writer, T) error) (value T, err error) {
 	api, err := p.client()
 	if err != nil {
 		return value, err
 	}
 	var raw json.RawMessage
-	if err := api.call(ctx, method, path, query, nil, &raw); err != nil {
+	if err := api.call(ctx, method, path, query, body, &raw); err != nil {
 		return value, err
 	}
 	if raw != nil { // nil: 204
@@ -228,6 +235,45 @@ func (p *program) webhooksDelete() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+func (p *program) webhooksRotateSecret() *cobra.Command {
+	var overlap string
+	cmd := &cobra.Command{
+		Use: "rotate-secret NAME|ID", Short: "Give a webhook another signing secret and show it, once", Args: exactly("NAME or ID"),
+		Long: `Give a webhook another signing secret and show it, once. Until --overlap is over, every
+request is signed with both the new and the old one, so that its receiver can change over
+at any moment in between.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := request(cmd.Context(), p, http.MethodPost, webhookPath(args[0], "/rotate-secret"), nil, body{"overlap": overlap},
+				func(w io.Writer, v struct {
+					webhookView
+					Generated map[string]string `json:"generated"`
+				}) error {
+					fmt.Fprintf(w, "rotated %s (%s)\n", clean(v.Name), clean(v.ID))
+					printGenerated(w, v.Generated)
+					return nil
+				})
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&overlap, "overlap", "24h", "how long the old secret signs beside the new one")
+	return cmd
+}
+
+// body is an object to send; members that are empty are left out.
+type body map[string]any
+
+// MarshalJSON implements json.Marshaler.
+func (b body) MarshalJSON() ([]byte, error) {
+	given := map[string]any{}
+	for name, v := range b {
+		if r := reflect.ValueOf(v); r.IsZero() || r.Kind() == reflect.Slice && r.Len() == 0 {
+			continue
+		}
+		given[name] = v
+	}
+	return json.Marshal(given)
 }
 
 // temporalHelp is the end of a help text: the same without Tocsin's API.

@@ -1,0 +1,151 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/catalog"
+)
+
+// judge asks webhooks and mutes about one event, clause by clause, where the matcher
+// only wants to know whether.
+type judge struct {
+	filters *lookups
+	subject *subject
+	now     time.Time
+	mutes   []tocsin.Mute
+	// about is the webhook that the event is an announcement about, "" for none;
+	// failing is its name and fallback the one that gets its announcements.
+	about, failing, fallback string
+}
+
+// findFallback finds out who gets an announcement whatever its selection.
+func (j *judge) findFallback(webhooks []tocsin.Webhook) {
+	if j.subject.category != catalog.CategoryPipeline {
+		return
+	}
+	j.about = about(j.subject.event)
+	for _, w := range webhooks {
+		if w.ID == j.about && j.about != "" {
+			j.failing, j.fallback = w.Name, w.Fallback
+		}
+	}
+}
+
+func (j *judge) verdict(w *tocsin.Webhook) Verdict {
+	v := Verdict{WebhookID: w.ID, Webhook: w.Name}
+	v.Clause, v.Detail = j.before(w)
+	if v.Clause == "" {
+		v.Clause, v.Detail = j.selection(w)
+		if v.Clause != "" && j.fallback != "" && w.Name == j.fallback {
+			v.Clause, v.Detail, v.FallbackOf = "", "", j.failing
+		}
+	}
+	if v.Matched = v.Clause == ""; v.Matched {
+		j.suppression(w, &v)
+	}
+	return v
+}
+
+// before asks what stands before any selection.
+func (j *judge) before(w *tocsin.Webhook) (clause, detail string) {
+	e := j.subject.event
+	if !e.ReceivedAt.IsZero() && e.ReceivedAt.Before(w.CreatedAt) {
+		return ClauseCreated, fmt.Sprintf("the event was received at %s, the webhook created at %s", e.ReceivedAt.UTC().Format(time.RFC3339), w.CreatedAt.UTC().Format(time.RFC3339))
+	}
+	if j.about != "" && j.about == w.ID {
+		return ClauseItself, "a webhook is not owed what is announced about itself"
+	}
+	return "", ""
+}
+
+// selection asks one webhook's clauses in turn.
+func (j *judge) selection(w *tocsin.Webhook) (clause, detail string) {
+	s, e := j.subject, j.subject.event
+	// As if no collection were asked for: that is a clause of its own.
+	collections, ok := selection{events: w.Events}.wants(e.Type, s.category)
+	if !ok {
+		return ClauseEvents, fmt.Sprintf("%s (category %s) is not among %s", e.Type, s.category, selected(w))
+	}
+	if e.Severity < w.MinSeverity {
+		return ClauseMinSeverity, fmt.Sprintf("%s is below %s", e.Severity, w.MinSeverity)
+	}
+	if len(w.Collections) > 0 && !slices.Contains(w.Collections, s.collectionName()) {
+		return ClauseCollections, fmt.Sprintf("collection %q is not among %s", s.collectionName(), strings.Join(w.Collections, ", "))
+	}
+	if collections != nil && !slices.Contains(collections, s.collectionName()) {
+		return ClauseEvents, fmt.Sprintf("collection %q is not among those that %s is narrowed to: %s", s.collectionName(), e.Type, strings.Join(collections, ", "))
+	}
+	if ok, why := j.passes(w.Filter); !ok {
+		return ClauseFilter, why
+	}
+	return "", ""
+}
+
+// passes asks a filter; why says what it did not like.
+func (j *judge) passes(expr string) (ok bool, why string) {
+	if expr == "" {
+		return true, ""
+	}
+	f, err := j.filters.get(expr)
+	if err != nil {
+		return false, err.Error()
+	}
+	ok, err = f.match(j.subject)
+	switch {
+	case err != nil:
+		return false, err.Error()
+	case !ok:
+		return false, expr + " is false"
+	}
+	return true, ""
+}
+
+// suppression says what would keep a matching event from the webhook.
+func (j *judge) suppression(w *tocsin.Webhook, v *Verdict) {
+	v.RepeatAfter = w.RepeatAfter
+	var notes []string
+	if v.FallbackOf != "" {
+		notes = append(notes, fmt.Sprintf("it is the fallback of %s and gets what is announced about it, whatever it selects", v.FallbackOf))
+	}
+	if m := j.muting(w.ID); m != nil {
+		v.Mute = m.ID
+		notes = append(notes, fmt.Sprintf("now it would be suppressed: mute %s by %s is in force until %s (%s)", m.ID, m.Author, m.Until.UTC().Format(time.RFC3339), m.Reason))
+	}
+	if w.RepeatAfter > 0 {
+		notes = append(notes, fmt.Sprintf("repeat_after %s: it is suppressed as a repeat when an event with the same dedup key and status was owed less than that before", w.RepeatAfter))
+	}
+	v.Note = strings.Join(notes, "; ")
+}
+
+// muting returns the mute that covers the event for a webhook now, nil for none.
+func (j *judge) muting(webhookID string) *tocsin.Mute {
+	for i := range j.mutes {
+		m := &j.mutes[i]
+		if j.now.Before(begin(m)) || !j.now.Before(m.Until) || len(m.WebhookIDs) > 0 && !slices.Contains(m.WebhookIDs, webhookID) {
+			continue
+		}
+		if m.DedupKey != "" && m.DedupKey != j.subject.event.DedupKey || !(selection{m.Events, m.Collections}).takes(j.subject) {
+			continue
+		}
+		if ok, _ := j.passes(m.Filter); ok {
+			return m
+		}
+	}
+	return nil
+}
+
+// selected writes a webhook's selectors for people.
+func selected(w *tocsin.Webhook) string {
+	if len(w.Events) == 0 {
+		return "all types but category " + catalog.CategoryPipeline
+	}
+	names := make([]string, len(w.Events))
+	for i, s := range w.Events {
+		names[i] = s.Type
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,225 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/sweep"
+)
+
+const (
+	// pruneChunk bounds the rows of one transaction, whatever limit Prune is given, so that
+	// whoever waits for one waits briefly.
+	pruneChunk = 1000
+	// pruneDeliveries is the same for deliveries, which bring attempts and events.
+	pruneDeliveries = 200
+	// repeatsKept is the longest repeat_after that a webhook can have.
+	repeatsKept = 30 * 24 * time.Hour
+)
+
+// moment is the place of an event or key among those that are old.
+type moment struct {
+	at  time.Time
+	seq int64
+}
+
+// passes are where this process is in what is old and may still be needed.
+type passes struct {
+	events, keys sweep.Pass[moment]
+	repeats      sweep.Pass[incident]
+}
+
+// restart is for those who ask after nothing was left.
+func (p *passes) restart() {
+	p.events.Restart()
+	p.keys.Restart()
+	p.repeats.Restart()
+}
+
+// pruning is one call of Prune.
+type pruning struct {
+	db   *DB
+	now  time.Time
+	gone tocsin.Pruned
+}
+
+// Prune implements [tocsin.Pruner]. It waits for nobody: rows that are locked are left
+// for the next call. Ingest waits for it only where a producer repeats the very key, or
+// the very incident, that a transaction of Prune is about to forget.
+func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone tocsin.Pruned, more bool, err error) {
+	p := &pruning{db: db}
+	if err := db.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&p.now); err != nil {
+		return gone, false, wrap("pruning", err)
+	}
+	limit = max(1, limit)
+	for _, step := range []struct {
+		keep time.Duration // 0: for ever
+		run  func(before time.Time) (more bool, err error)
+	}{
+		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
+		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
+		{r.History, func(t time.Time) (bool, error) {
+			return inTurn(&db.passes.events, more, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
+		}},
+		{r.Keys, func(t time.Time) (bool, error) {
+			return inTurn(&db.passes.keys, more, p.gone.Events, limit, p.keys(ctx, t))
+		}},
+		{r.Audit, func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit))
+		}},
+		{r.Audit, func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneReplays, t, &p.gone.Audit))
+		}},
+		{r.Audit, func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneMutes, t, &p.gone.Audit))
+		}},
+		{r.Refs, func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneRefs, t, &p.gone.Refs))
+		}},
+		{repeatsKept, func(t time.Time) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) }},
+	} {
+		if step.keep <= 0 {
+			continue
+		}
+		left, err := step.run(p.now.Add(-step.keep))
+		if err != nil {
+			return p.gone, more, err
+		}
+		more = more || left
+	}
+	if !more {
+		db.passes.restart()
+	}
+	return p.gone, more, nil
+}
+
+// inTurn goes through what is needed as long as other things refer to it: not before none
+// of those has to go any more, and again where this call removed some of them.
+func inTurn[Place any](pass *sweep.Pass[Place], wait bool, removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
+	if wait {
+		pass.Restart()
+		return true, nil
+	}
+	if removed > 0 {
+		pass.Again()
+	}
+	return pass.Run(limit, pruneChunk, step)
+}
+
+// byIndex keeps the planner on the indexes that are there for pruning: by old statistics
+// it may think that reading all of a table is less.
+const byIndex = `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
+
+// transact runs fn in a transaction that finds what is old by index.
+func (p *pruning) transact(ctx context.Context, fn func(*tx) error) error {
+	return p.db.transact(ctx, "pruning", func(t *tx) error {
+		t.queue(byIndex)
+		return fn(t)
+	})
+}
+
+// finishedDeliveries locks them. One that is redelivered meanwhile is not finished any
+// more when its lock is had, and left out.
+const finishedDeliveries = `
+SELECT id FROM deliveries WHERE NOT open AND finished_at < $1 ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED`
+
+// pruneDelivery removes deliveries with all that is theirs, and moves what was counted
+// to the baseline. The webhooks are in order, so that two that prune do not deadlock.
+const pruneDelivery = `
+WITH d AS (
+	DELETE FROM deliveries WHERE id = ANY($1::text[]) RETURNING id, webhook_id, state
+), a AS (
+	DELETE FROM attempts WHERE delivery_id = ANY($1::text[]) RETURNING delivery_id
+), gone AS (
+	DELETE FROM delivery_events WHERE delivery_id = ANY($1::text[]) RETURNING delivery_id, fate
+), counts AS (
+	SELECT d.webhook_id, ` + bucketOf + ` AS bucket FROM gone e JOIN d ON d.id = e.delivery_id WHERE e.fate IS DISTINCT FROM 'moved'
+), b AS (` + addToBaseline + `)
+SELECT (SELECT count(*) FROM d), (SELECT count(*) FROM a)`
+
+// addToBaseline adds the buckets of counts, which are of settled obligations only.
+const addToBaseline = `
+	INSERT INTO ledger_baseline AS l (webhook_id, delivered, dead, suppressed)
+	SELECT webhook_id, count(*) FILTER (WHERE bucket = 'delivered'), count(*) FILTER (WHERE bucket = 'dead'),
+		count(*) FILTER (WHERE bucket = 'suppressed')
+	FROM counts GROUP BY webhook_id ORDER BY webhook_id
+	ON CONFLICT (webhook_id) DO UPDATE SET delivered = l.delivered + excluded.delivered, dead = l.dead + excluded.dead,
+		suppressed = l.suppressed + excluded.suppressed`
+
+func (p *pruning) deliveries(ctx context.Context, before time.Time) func(n int) (int, error) {
+	return func(n int) (int, error) {
+		var deliveries, attempts int64
+		err := p.transact(ctx, func(t *tx) error {
+			var ids []string
+			collect(t.queue(finishedDeliveries, before, n), &ids, pgx.RowTo[string])
+			if err := t.flush(ctx); err != nil {
+				return err
+			}
+			deliveries, attempts = 0, 0
+			if len(ids) > 0 { // a new statement: it sees what was committed before the locks were had
+				t.one(nil, pruneDelivery, []any{ids}, &deliveries, &attempts)
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		p.gone.Deliveries += deliveries
+		p.gone.Attempts += attempts
+		return int(deliveries), nil
+	}
+}
+
+const pruneSuppressed = `
+WITH old AS (
+	SELECT webhook_id, seq, generation FROM suppressed WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+), counts AS (
+	DELETE FROM suppressed s USING old WHERE s.webhook_id = old.webhook_id AND s.seq = old.seq AND s.generation = old.generation
+	RETURNING s.webhook_id, 'suppressed' AS bucket
+), b AS (` + addToBaseline + `)
+SELECT count(*) FROM counts`
+
+func (p *pruning) suppressed(ctx context.Context, before time.Time) func(n int) (int, error) {
+	return p.plain(ctx, pruneSuppressed, before, &p.gone.Suppressed)
+}
+
+// What needs no more than to be old. Each statement counts what it removed.
+const (
+	pruneAudit = `
+WITH gone AS (
+	DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
+) SELECT count(*) FROM gone`
+	pruneReplays = `
+WITH gone AS (
+	DELETE FROM replays WHERE number IN (SELECT number FROM replays WHERE finished_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
+) SELECT count(*) FROM gone`
+	pruneMutes = `
+WITH gone AS (
+	DELETE FROM mutes WHERE number IN (SELECT number FROM mutes WHERE ends_at < $1 ORDER BY ends_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
+) SELECT count(*) FROM gone`
+	pruneRefs = `
+WITH old AS (
+	SELECT webhook_id, dedup_key FROM refs WHERE updated_at < $1 ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+	DELETE FROM refs r USING old WHERE r.webhook_id = old.webhook_id AND r.dedup_key = old.dedup_key RETURNING r.dedup_key
+) SELECT count(*) FROM gone`
+)
+
+// plain removes by one of these, and adds to count.
+func (p *pruning) plain(ctx context.Context, sql string, before time.Time, count *int64) func(n int) (int, error) {
+	return func(n int) (int, error) {
+		var gone int64
+		err := p.transact(ctx, func(t *tx) error {
+			t.one(nil, sql, []any{before, n}, &gone)
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		*count += gone
+		return int(gone), nil
+	}
+}

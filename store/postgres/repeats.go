@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// incident is what one webhook hears about under one dedup key.
+type incident struct{ webhookID, dedupKey string }
+
+// lastOwed is the last event of an incident that a webhook with RepeatAfter was owed.
+type lastOwed struct {
+	status tocsin.Status
+	at     time.Time
+}
+
+// repeats decides which events say nothing new. It knows the rows as locked, so that
+// concurrent calls decide one after the other.
+type repeats struct {
+	order  []incident // sorted
+	first  map[incident]tocsin.Status
+	stored map[incident]lastOwed
+	last   map[incident]lastOwed // as decided so far
+}
+
+// lockRepeats locks the rows of all incidents that are to be looked at. The insert
+// locks those that are there, too, though it changes nothing of them; being sorted it
+// waits for others in one direction only. What it inserts is right already: the first
+// event of a new incident is owed.
+const lockRepeats = `
+INSERT INTO repeats (webhook_id, dedup_key, status, at)
+SELECT r.webhook_id, r.dedup_key, r.status, $4
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r (webhook_id, dedup_key, status, rank) ORDER BY r.rank
+ON CONFLICT (webhook_id, dedup_key) DO UPDATE SET status = excluded.status WHERE false
+RETURNING webhook_id, dedup_key`
+
+const readRepeats = `
+SELECT r.webhook_id, r.dedup_key, r.status, r.at FROM repeats r
+JOIN unnest($1::text[], $2::text[]) AS asked (webhook_id, dedup_key) USING (webhook_id, dedup_key)`
+
+// lockRepeats returns what decides about the new events of a batch, or nil when none
+// of them is owed with RepeatAfter. It comes after all keys are inserted: calls that wait
+// for each other here hold no key that the other still needs.
+func (a *appending) lockRepeats(ctx context.Context, t *tx, fresh []int) (*repeats, error) {
+	r := &repeats{}
+	for _, i := range fresh {
+		for _, o := range a.batch[i].Owed {
+			if o.Suppressed == "" && o.RepeatAfter > 0 {
+				r.ask(incident{o.WebhookID, a.batch[i].Event.DedupKey}, a.batch[i].Event.Status)
+			}
+		}
+	}
+	if len(r.order) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(r.order, func(x, y incident) int {
+		return cmp.Or(cmp.Compare(x.webhookID, y.webhookID), cmp.Compare(x.dedupKey, y.dedupKey))
+	})
+	r.lock(t, a.receivedAt)
+	return r, t.flush(ctx)
+}
+
+// ask adds an incident to those that are looked at.
+func (r *repeats) ask(k incident, status tocsin.Status) {
+	if r.first == nil {
+		r.first, r.stored, r.last = map[incident]tocsin.Status{}, map[incident]lastOwed{}, map[incident]lastOwed{}
+	}
+	if _, seen := r.first[k]; !seen {
+		r.first[k], r.order = status, append(r.order, k)
+	}
+}
+
+func (r *repeats) lock(t *tx, now time.Time) {
+	var webhooks, keys, statuses []string
+	for _, k := range r.order {
+		webhooks, keys, statuses = append(webhooks, k.webhookID), append(keys, k.dedupKey), append(statuses, string(r.first[k]))
+	}
+	inserted := map[incident]bool{}
+	t.queue(lockRepeats, webhooks, keys, statuses, now).Query(func(rows pgx.Rows) error {
+		var k incident
+		_, err := pgx.ForEachRow(rows, []any{&k.webhookID, &k.dedupKey}, func() error {
+			inserted[k] = true
+			return nil
+		})
+		return err
+	})
+	t.queue(readRepeats, webhooks, keys).Query(func(rows pgx.Rows) error {
+		var k incident
+		var l lastOwed
+		_, err := pgx.ForEachRow(rows, []any{&k.webhookID, &k.dedupKey, &l.status, &l.at}, func() error {
+			r.stored[k] = l
+			if !inserted[k] {
+				r.last[k] = l
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// suppresses reports whether an event says nothing new, and notes it otherwise.
+func (r *repeats) suppresses(o tocsin.Obligation, e *tocsin.Event, now time.Time) bool {
+	if o.RepeatAfter <= 0 {
+		return false
+	}
+	k := incident{o.WebhookID, e.DedupKey}
+	if last, known := r.last[k]; known && last.status == e.Status && now.Sub(last.at) < o.RepeatAfter {
+		return true
+	}
+	r.last[k] = lastOwed{e.Status, now}
+	return false
+}
+
+// keep stores what became of the incidents, for the next call.
+func (r *repeats) keep(t *tx) {
+	var webhooks, keys, statuses []string
+	var times []time.Time
+	for _, k := range r.order {
+		l, before := r.last[k], r.stored[k]
+		if l.status == before.status && l.at.Equal(before.at) {
+			continue
+		}
+		webhooks, keys, statuses, times = append(webhooks, k.webhookID), append(keys, k.dedupKey), append(statuses, string(l.status)), append(times, l.at)
+	}
+	if len(webhooks) > 0 {
+		t.queue(`UPDATE repeats r SET status = n.status, at = n.at
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS n (webhook_id, dedup_key, status, at)
+			WHERE r.webhook_id = n.webhook_id AND r.dedup_key = n.dedup_key`, webhooks, keys, statuses, times)
+	}
+}

@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/sweep"
+)
+
+const (
+	// pruneChunk bounds the rows of one transaction, whatever limit Prune is given: there
+	// is one writer, and ingest waits for it.
+	pruneChunk = 500
+	// pruneDeliveries is the same for deliveries, which bring attempts and events.
+	pruneDeliveries = 50
+	// repeatsKept is the longest repeat_after that a webhook can have.
+	repeatsKept = 30 * 24 * time.Hour
+)
+
+// moment is the place of an event or key among those that are old, in microseconds.
+type moment struct{ at, seq int64 }
+
+// incident is what one webhook hears about under one dedup key.
+type pruneRepeat struct{ webhookID, dedupKey string }
+
+// passes are where this process is in what is old and may still be needed.
+type passes struct {
+	events, keys sweep.Pass[moment]
+	repeats      sweep.Pass[pruneRepeat]
+}
+
+// restart is for those who ask after nothing was left.
+func (p *passes) restart() {
+	p.events.Restart()
+	p.keys.Restart()
+	p.repeats.Restart()
+}
+
+// pruning is one call of Prune.
+type pruning struct {
+	db   *DB
+	gone tocsin.Pruned
+}
+
+// Prune implements tocsin.Pruner. What may be long, looking for what nothing refers to,
+// it does beside the writer.
+func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone tocsin.Pruned, more bool, err error) {
+	p := &pruning{db: db}
+	now := db.now()
+	limit = max(1, limit)
+	for _, step := range []struct {
+		keep time.Duration // 0: for ever
+		run  func(before int64) (more bool, err error)
+	}{
+		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
+		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
+		{r.History, func(t int64) (bool, error) {
+			return inTurn(&db.passes.events, more, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
+		}},
+		{r.Keys, func(t int64) (bool, error) {
+			return inTurn(&db.passes.keys, more, p.gone.Events, limit, p.keys(ctx, t))
+		}},
+		{r.Audit, func(t int64) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit))
+		}},
+		{r.Audit, func(t int64) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneReplays, t, &p.gone.Audit))
+		}},
+		{r.Audit, func(t int64) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneMutes, t, &p.gone.Audit))
+		}},
+		{r.Refs, func(t int64) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneRefs, t, &p.gone.Refs))
+		}},
+		{repeatsKept, func(t int64) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) }},
+	} {
+		if step.keep <= 0 {
+			continue
+		}
+		left, err := step.run(micros(now.Add(-step.keep)))
+		if err != nil {
+			return p.gone, more, err
+		}
+		more = more || left
+	}
+	if !more {
+		db.passes.restart()
+	}
+	return p.gone, more, nil
+}
+
+// inTurn goes through what is needed as long as other things refer to it: not before none
+// of those has to go any more, and again where this call removed some of them.
+func inTurn[Place any](pass *sweep.Pass[Place], wait bool, removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
+	if wait {
+		pass.Restart()
+		return true, nil
+	}
+	if removed > 0 {
+		pass.Again()
+	}
+	return pass.Run(limit, pruneChunk, step)
+}
+
+func scanNumber(r row) (n int64, err error) {
+	err = r.Scan(&n)
+	return n, err
+}
+
+// toBaseline adds what rows count for, which are of settled obligations only; rows
+// selects webhook_id and bucket.
+func (t *tx) toBaseline(rows string, args ...any) error {
+	_, err := t.exec(`INSERT INTO ledger_baseline (webhook_id, accepted, delivered, dead, suppressed)
+		SELECT webhook_id, count(*), count(*) FILTER (WHERE bucket = 'delivered'), count(*) FILTER (WHERE bucket = 'dead'),
+			count(*) FILTER (WHERE bucket = 'suppressed') FROM (`+rows+`) WHERE true GROUP BY webhook_id
+		ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, delivered = delivered + excluded.delivered,
+			dead = dead + excluded.dead, suppressed = suppressed + excluded.suppressed`, args...)
+	return err
+}
+
+func (p *pruning) deliveries(ctx context.Context, before int64) func(n int) (int, error) {
+	return func(n int) (gone int, err error) {
+		attempts := 0
+		err = p.db.write(ctx, "pruning deliveries", func(t *tx) error {
+			finished, err := list(t, scanNumber, `SELECT n FROM deliveries WHERE finished_at < ? AND state NOT IN ('ready', 'sending')
+				ORDER BY finished_at LIMIT ?`, before, n)
+			if err != nil || len(finished) == 0 {
+				return err
+			}
+			gone = len(finished)
+			attempts, err = t.removeDeliveries(finished)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		p.gone.Deliveries += int64(gone)
+		p.gone.Attempts += int64(attempts)
+		return gone, nil
+	}
+}
+
+// removeDeliveries removes them with all that is theirs, and counts their attempts.
+func (t *tx) removeDeliveries(finished []int64) (attempts int, err error) {
+	all, err := asJSON(finished)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.toBaseline(`SELECT d.webhook_id, m.bucket FROM json_each(?) j CROSS JOIN deliveries d ON d.n = j.value
+		CROSS JOIN delivery_events m ON m.delivery = d.n WHERE m.bucket <> 'split'`, all); err != nil {
+		return 0, err
+	}
+	if _, err := t.exec(`DELETE FROM delivery_events WHERE delivery IN (SELECT value FROM json_each(?))`, all); err != nil {
+		return 0, err
+	}
+	if attempts, err = t.exec(`DELETE FROM attempts WHERE delivery IN (SELECT value FROM json_each(?))`, all); err != nil {
+		return 0, err
+	}
+	_, err = t.exec(`DELETE FROM deliveries WHERE n IN (SELECT value FROM json_each(?))`, all)
+	return attempts, err
+}
+
+func (p *pruning) suppressed(ctx context.Context, before int64) func(n int) (int, error) {
+	const old = `SELECT webhook_id, seq, generation FROM suppressed WHERE at < ?1 ORDER BY at, webhook_id, seq, generation LIMIT ?2`
+	return func(n int) (gone int, err error) {
+		err = p.db.write(ctx, "pruning suppressed obligations", func(t *tx) (err error) {
+			if err := t.toBaseline(`SELECT webhook_id, 'suppressed' AS bucket FROM (`+old+`)`, before, n); err != nil {
+				return err
+			}
+			gone, err = t.exec(`DELETE FROM suppressed WHERE (webhook_id, seq, generation) IN (`+old+`)`, before, n)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		p.gone.Suppressed += int64(gone)
+		return gone, nil
+	}
+}
+
+// What needs no more than to be old.
+const (
+	pruneAudit   = `DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ? ORDER BY at LIMIT ?)`
+	pruneReplays = `DELETE FROM replays WHERE n IN (SELECT n FROM replays WHERE finished_at < ? LIMIT ?)`
+	pruneMutes   = `DELETE FROM mutes WHERE n IN (SELECT n FROM mutes WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
+	pruneRefs    = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
+)
+
+// plain removes by one of these, and adds to count.
+func (p *pruning) plain(ctx context.Context, sql string, before int64, count *int64) func(n int) (int, error) {
+	return func(n int) (gone int, err error) {
+		err = p.db.write(ctx, "pruning", func(t *tx) (err error) {
+			gone, err = t.exec(sql, before, n)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		*count += int64(gone)
+		return gone, nil
+	}
+}

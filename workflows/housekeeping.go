@@ -1,0 +1,55 @@
+package workflows
+
+import (
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/tocsin-alerts/tocsin/activities"
+)
+
+// HousekeepingResult is what one round did. Stored in histories: fields are added, never
+// renamed.
+type HousekeepingResult struct {
+	Pruned  activities.PruneResult   `json:"pruned"`
+	Mutes   activities.MutesResult   `json:"mutes"`
+	Replays activities.ReplaysResult `json:"replays"`
+}
+
+// HousekeepingFailed is the Temporal application error type of a round in which something
+// went wrong. Its details are the HousekeepingResult.
+const HousekeepingFailed = "HousekeepingFailed"
+
+// Housekeeping removes what is old, announces mutes that end, rotates the signing key and
+// starts the workflows of replays that are running. None waits for, or fails with,
+// another. What failed is left to the next round after three tries, and is the error.
+func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
+	var out HousekeepingResult
+	chores := []struct {
+		name     string
+		activity any
+		out      any
+		longest  time.Duration
+	}{
+		{"remove what is older than the retention", acts.Prune, &out.Pruned, 5 * time.Minute},
+		{"announce mutes that end soon", acts.AnnounceMutes, &out.Mutes, time.Minute},
+		{"rotate the signing key when it is time", acts.RotateKeys, nil, time.Minute},
+		{"start replays that nobody looks after", acts.StartReplays, &out.Replays, time.Minute},
+	}
+	running := make([]workflow.Future, len(chores))
+	for i, c := range chores {
+		running[i] = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, choreOptions(c.name, c.longest)), c.activity)
+	}
+	var failed []string
+	for i, c := range chores {
+		if err := running[i].Get(ctx, c.out); err != nil {
+			failed = append(failed, c.name+": "+err.Error())
+		}
+	}
+	if len(failed) > 0 {
+		return out, temporal.NewApplicationError(strings.Join(failed, "; "), HousekeepingFailed, out)
+	}
+	return out, nil
+}
