@@ -93,6 +93,9 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	defer stopHeartbeat()
 	defer r.announcer.stop()
 	r.catchUp(ctx)
+	// Before any attempt: one that succeeds ends the trouble, and what was said of it must
+	// be noted by then, or its end is never said.
+	r.announcer.stop()
 
 	switch {
 	case lease.Webhook.State == tocsin.StateDeleted:

@@ -261,7 +261,7 @@ func TestAuditIsForAdmins(t *testing.T) {
 
 // inBubble is the API over an audit log in memory, for tests with a clock of their own:
 // a database has goroutines outside of the bubble.
-func (k *kit) inBubble(t *testing.T, log *auditLog) http.Handler {
+func (k *kit) inBubble(t *testing.T, log tocsin.Store) http.Handler {
 	h, err := api.New(api.Config{Store: log, Ingest: k.ingest, Webhooks: k.webhooks, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	return h

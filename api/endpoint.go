@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,20 @@ const (
 	maxBody = 10 << 20
 	// maxDocument is the largest webhook taken: templates are long, but not that long.
 	maxDocument = 1 << 20
+
+	// patience is how long a request waits for the store, and changePatience a change, which
+	// may count for ten seconds, or send a trial. A store that hangs answers nobody, and
+	// callers are better told.
+	patience       = 10 * time.Second
+	changePatience = 30 * time.Second
 )
+
+// errPatience is what ends a request that waited for long enough.
+var errPatience = tocsin.Errorf(tocsin.CodeUnavailable, "the store does not answer: %w", context.DeadlineExceeded)
+
+func patient(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, errPatience)
+}
 
 // endpoint wraps a route's handler with everything that all routes have in common.
 func (s *server) endpoint(rt route) http.Handler {
@@ -45,6 +59,15 @@ func (s *server) endpoint(rt route) http.Handler {
 
 // handle lets those in who may come in.
 func (s *server) handle(w http.ResponseWriter, r *http.Request, rt route) error {
+	limit := patience
+	if rt.change != nil {
+		limit = changePatience
+	}
+	if !rt.upload {
+		ctx, cancel := patient(r.Context(), limit)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	by, err := s.authorize(r, rt.scope)
 	switch {
 	case err != nil:

@@ -17,7 +17,9 @@ func (s *server) submitEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.Ingest.Receive(r.Context(), r.Header, raw)
+	ctx, cancel := patient(r.Context(), patience)
+	defer cancel()
+	result, err := s.Ingest.Receive(ctx, r.Header, raw)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,9 @@ func (s *server) authenticate(r *http.Request, address string, now time.Time) (t
 			return tocsin.Key{}, err
 		}
 	}
-	key, err := s.keys.find(r.Context(), s.Store, hash, now)
+	ctx, cancel := patient(r.Context(), patience)
+	defer cancel()
+	key, err := s.keys.find(ctx, s.Store, hash, now)
 	if errors.Is(err, tocsin.ErrNotFound) {
 		return key, s.tries.failed(address, now, tocsin.Errorf(tocsin.CodeUnauthorized, "the API key is not known, or has expired"))
 	}

@@ -79,6 +79,9 @@ func (s *server) problem(rec *recorder, r *http.Request, err error) {
 		rec.status = statusClosed
 		return
 	}
+	if errors.Is(err, context.DeadlineExceeded) && tocsin.CodeOf(err) == tocsin.CodeInternal {
+		err = fmt.Errorf("%w: %w", errPatience, err)
+	}
 	var e *tocsin.Error
 	kind, known := kinds[tocsin.CodeOf(err)]
 	if !errors.As(err, &e) || !known || e.Code == tocsin.CodeInternal {

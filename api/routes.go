@@ -23,6 +23,8 @@ type route struct {
 	// action is what the audit log calls the change.
 	action string
 	change changeFunc
+	// upload says that the body may take long to come: the handler's patience begins after it.
+	upload bool
 	// dryRun says that the change can be tried without being made.
 	dryRun bool
 }
@@ -48,7 +50,7 @@ func (s *server) routes() []route {
 
 func (s *server) eventRoutes() []route {
 	return []route{
-		{method: "POST", path: "/v1/events", scope: ScopeIngest, handle: s.submitEvents},
+		{method: "POST", path: "/v1/events", scope: ScopeIngest, upload: true, handle: s.submitEvents},
 		reads("/v1/events", ScopeRead, s.listEvents),
 		reads("/v1/events/{source}/{id}", ScopeRead, s.getEvent),
 		reads("/v1/events/{source}/{id}/why", ScopeRead, s.why),

@@ -13,7 +13,7 @@ import (
 const (
 	// commitTimeout bounds one transaction. A caller's own deadline ends its waiting, not
 	// the commit that it shares with others.
-	commitTimeout = 30 * time.Second
+	commitTimeout = 10 * time.Second
 	// staleTries is how often a group is matched again because the configuration
 	// changed while it was on its way.
 	staleTries = 10

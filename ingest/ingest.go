@@ -274,7 +274,7 @@ func fingerprint(e *tocsin.Event) []byte {
 	}
 	b = append(b, byte(e.Severity)) // #nosec G115 -- 0 to 5
 	if !e.Time.IsZero() {
-		b = binary.BigEndian.AppendUint64(b, uint64(e.Time.Unix())) // #nosec G115 -- only hashed
+		b = binary.BigEndian.AppendUint64(b, uint64(e.Time.Unix()))       // #nosec G115 -- only hashed
 		b = binary.BigEndian.AppendUint32(b, uint32(e.Time.Nanosecond())) // #nosec G115 -- below 1e9
 	}
 	b = binary.AppendUvarint(b, uint64(len(e.Labels)))

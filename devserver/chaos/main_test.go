@@ -18,7 +18,7 @@ import (
 
 var (
 	rounds = flag.Int("rounds", 0, "how many `rounds` of each kind must count; 0 skips all that takes long")
-	budget = flag.Duration("budget", 17*time.Minute, "after this `time` no round is begun any more, and missing ones are a failure")
+	budget = flag.Duration("budget", 15*time.Minute, "after this `time` no round is begun any more, and missing ones are a failure")
 	table  = flag.String("table", "", "`file` to write the table to, between its marks")
 )
 

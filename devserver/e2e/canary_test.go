@@ -65,8 +65,12 @@ func echo(t *testing.T, heard *capture) *httptest.Server {
 			w.Header()["X-Echo-"+name] = values
 		}
 		w.Header().Set("X-Url", r.URL.String())
-		kind, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		kind, slack, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		switch kind {
+		case "ok":
+			if slack != "" {
+				said = "ok" // the one word that Slack says when all is well
+			}
 		case "fail":
 			w.WriteHeader(http.StatusInternalServerError)
 		case "refuse":
@@ -152,16 +156,13 @@ func TestCanarySecrets(t *testing.T) {
 	temporal := startTemporal(t, temporalserver.Options{DBFile: filepath.Join(t.TempDir(), "temporal.db"), FrontendAddr: "127.0.0.1:0"})
 	p := productionOn(t, database, temporal.Addr())
 	secret["admin key"] = p.key
-	for _, v := range p.env {
-		if ring, ok := strings.CutPrefix(v, "TOCSIN_SECRET_KEY="); ok {
-			_, encoded, _ := strings.Cut(ring, ":")
-			raw, err := base64.StdEncoding.DecodeString(encoded)
-			if err != nil {
-				t.Fatal(err)
-			}
-			secret["sealing key"] = string(raw)
-		}
+	ring := p.setting("TOCSIN_SECRET_KEY")
+	_, encoded, _ := strings.Cut(ring, ":")
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
 	}
+	secret["sealing key"] = string(raw)
 	p.env = append(p.env, "TOCSIN_LOG_LEVEL=debug")
 	inJSON := append(p.env, "TOCSIN_LOG_FORMAT=json")
 	serves := []*devtest.Server{devtest.StartServe(t, p.key, p.env...), devtest.StartServe(t, p.key, inJSON...)}
@@ -194,19 +195,51 @@ func TestCanarySecrets(t *testing.T) {
 		out.add("log of worker", []byte(workers[i].Output()))
 		x.metrics(s.URL, workers[i].MetricsURL)
 	}
-	store, err := app.OpenStore(t.Context(), database, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	x.signingKeys(database, ring)
 
 	for _, what := range []string{"header value", "bearer token", "query token", "URL query", "Slack URL"} {
 		heard.mustShow(t, secret[what], "receiver") // it was used, and the search finds it
 	}
-	out.mustShow(t, control, "API", "CLI", "dump", "Temporal")
+	out.mustShow(t, control, "API", "CLI", "dump")
 	out.mustShow(t, "webhook/wh_", "log of worker", "Temporal")
 	out.mustShow(t, "/v1/webhooks", "log of serve", "metrics")
 	out.mustHide(t, secret)
+}
+
+// setting is the value of one of the processes' variables.
+func (p *production) setting(name string) string {
+	for _, v := range p.env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	p.t.Fatalf("%s is not set", name)
+	return ""
+}
+
+// signingKeys adds the private halves of the installation's keys to what is looked for.
+func (x *explorer) signingKeys(database, text string) {
+	x.t.Helper()
+	store, err := app.OpenStore(x.t.Context(), database, nil)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	defer store.Close()
+	ring, err := tocsin.ParseKeyRing(text)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	keys, err := store.SigningKeys(x.t.Context())
+	if err != nil || len(keys) == 0 {
+		x.t.Errorf("there are no signing keys to look for (%v)", err)
+	}
+	for _, k := range keys {
+		seed, err := ring.Open(k.Sealed, k.ID)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		x.secret["signing key "+k.ID] = string(seed)
+	}
 }
 
 func password(t *testing.T, databaseURL string) string {
@@ -276,7 +309,7 @@ func (x *explorer) apply(all map[string]map[string]any) {
 	x.file("webhooks", string(text), "--yes")
 	x.file("again", string(text), "--yes")
 	changed := strings.ReplaceAll(string(text), x.secret["header value"], x.secret["changed header"])
-	x.file("changed", changed)
+	x.file("changed", changed, "--dry-run")
 	var page struct{ Items []tocsin.Webhook }
 	x.serve.Must(http.MethodGet, "/v1/webhooks?limit=1000", nil, &page)
 	if len(page.Items) != len(all) {

@@ -173,9 +173,6 @@ func TestDiskFullPostgres(t *testing.T) {
 			empty := fill(t, folder, 64<<10)
 			push(t, r)
 			r.load.mustRefuseMore(20)
-			if name == "log" && !strings.Contains(r.cluster.Log(), "PANIC") {
-				t.Errorf("PostgreSQL did not crash, so this showed nothing")
-			}
 			alive, err := request(http.MethodGet, r.serve.Client, "/-/healthy", nil)
 			if err != nil || alive.status != http.StatusOK {
 				t.Errorf("healthy answers %d %s (%v)", alive.status, alive.body, err)
@@ -204,7 +201,8 @@ func clusterIn(t *testing.T, folder string) *pgtest.Cluster {
 func switchLog(t *testing.T, r *rig) {
 	t.Helper()
 	devtest.Until(t, "PostgreSQL to crash", func() error {
-		if strings.Contains(r.cluster.Log(), "PANIC") {
+		// Its own log is on the full disk, and may have had no room for saying so.
+		if r.cluster.Ended() || strings.Contains(r.cluster.Log(), "PANIC") {
 			return nil
 		}
 		if err := r.cluster.Execute(`SELECT pg_switch_wal()`); err != nil {

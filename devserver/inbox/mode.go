@@ -136,6 +136,6 @@ func (m Mode) write(w http.ResponseWriter, name string) {
 		// https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 		_, _ = io.WriteString(w, "ok")
 	default:
-		_, _ = fmt.Fprintf(w, "the inbox was told to answer %s with %d", name, m.Status) // #nosec G705 -- text/plain, and nosniff
+		_, _ = fmt.Fprintf(w, "the inbox was told to answer %s with %d", name, m.Status) // #nosec G705 -- text/plain
 	}
 }

@@ -37,21 +37,21 @@ func (l *log) EndAudit(ctx context.Context, e tocsin.AuditEntry) error {
 	return l.noEnd
 }
 
-func change(t *testing.T, l *log, do func(*tocsin.AuditEntry) error) (error, string) {
+func change(t *testing.T, l *log, do func(*tocsin.AuditEntry) error) (logged string, err error) {
 	t.Helper()
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
-	err := audit.Change(ctx, slog.New(slog.NewTextHandler(&out, nil)), l, tocsin.AuditEntry{Actor: "key ops", Action: "webhook.pause"}, func(e *tocsin.AuditEntry) error {
+	err = audit.Change(ctx, slog.New(slog.NewTextHandler(&out, nil)), l, tocsin.AuditEntry{Actor: "key ops", Action: "webhook.pause"}, func(e *tocsin.AuditEntry) error {
 		l.steps = append(l.steps, "change")
 		cancel() // a caller who goes away in the middle
 		return do(e)
 	})
-	return err, out.String()
+	return out.String(), err
 }
 
 func TestAnEntryIsBegunBeforeAndEndedAfter(t *testing.T) {
 	l := &log{}
-	err, _ := change(t, l, func(e *tocsin.AuditEntry) error {
+	_, err := change(t, l, func(e *tocsin.AuditEntry) error {
 		e.Object, e.After = "wh_1", audit.Public(tocsin.Webhook{ID: "wh_1", Sealed: []byte("SEALED")})
 		return nil
 	})
@@ -65,7 +65,7 @@ func TestAnEntryIsBegunBeforeAndEndedAfter(t *testing.T) {
 
 func TestWithoutAnEntryThereIsNoChange(t *testing.T) {
 	l := &log{noBegin: errors.New("disk full")}
-	err, _ := change(t, l, func(*tocsin.AuditEntry) error { return nil })
+	_, err := change(t, l, func(*tocsin.AuditEntry) error { return nil })
 	if tocsin.CodeOf(err) != tocsin.CodeUnavailable || len(l.steps) != 0 || !errors.Is(err, l.noBegin) {
 		t.Errorf("got %v, %q", err, l.steps)
 	}
@@ -73,7 +73,7 @@ func TestWithoutAnEntryThereIsNoChange(t *testing.T) {
 
 func TestAnEntryThatCannotBeEndedIsLogged(t *testing.T) {
 	l := &log{noEnd: errors.New("store away")}
-	err, logged := change(t, l, func(*tocsin.AuditEntry) error { return nil })
+	logged, err := change(t, l, func(*tocsin.AuditEntry) error { return nil })
 	if err != nil || !strings.Contains(logged, "audit_1") || !strings.Contains(logged, "store away") {
 		t.Errorf("got %v, logged %s", err, logged)
 	}

@@ -154,3 +154,18 @@ func TestTimesAreUTC(t *testing.T) {
 		}
 	}
 }
+
+// TestSessions: whatever the server's defaults are, a commit is on disk, and a session that
+// is left in the middle of a transaction (its process frozen, or cut off) gives up its locks.
+func TestSessions(t *testing.T) {
+	url := pgtest.URL(t)
+	exec(t, url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`)
+	db := open(t, url)
+	w := storetest.MustCreate(t, db, "a")
+	exec(t, url, `CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF current_setting('synchronous_commit') = 'off' THEN RAISE EXCEPTION 'this commit would not be on disk'; END IF;
+		IF current_setting('idle_in_transaction_session_timeout') = '0' THEN RAISE EXCEPTION 'this session would keep its locks'; END IF;
+		RETURN NULL; END $$`)
+	exec(t, url, `CREATE TRIGGER look AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION look()`)
+	storetest.MustOwe(t, db, 0, 1, w.ID)
+}

@@ -73,7 +73,10 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "tocsin"
 	}
-	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		if _, err := c.Exec(ctx, sessionSettings); err != nil {
+			return err
+		}
 		c.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 		})
@@ -85,6 +88,16 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	return &DB{pool: pool, log: o.Logger, hints: newHints(pool, o.Logger)}, nil
 }
+
+// sessionSettings are what no session may be without. A process that is frozen or cut off
+// between two statements holds the lease of its webhook: after idleFor its transaction
+// ends, so that another may go on. And a commit that is not on disk is none, whatever the
+// server's default is: a 202 promises it.
+const sessionSettings = `SELECT set_config('idle_in_transaction_session_timeout', '` + idleFor + `', false),
+	CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END`
+
+// idleFor is far longer than a living process is between two statements.
+const idleFor = "10s"
 
 // Ping returns an *Error with CodeUnavailable when the database cannot be reached, or
 // lacks migrations that this program needs.

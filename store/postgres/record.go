@@ -105,7 +105,12 @@ func (r *recording) decide() (done bool, err error) {
 		return false, nil
 	}
 	r.fates, err = sortFates(r.o, r.events, r.inFlight)
-	r.delivered = r.o.State == tocsin.DeliveryDelivered || r.o.State == tocsin.DeliverySplit && r.fates.delivered > 0
+	// What was delivered before and is accepted again moves no bucket, and counts here.
+	accepted := len(r.events) - len(r.o.Dead)
+	for _, c := range r.o.Children {
+		accepted -= len(c.Places)
+	}
+	r.delivered = r.o.State == tocsin.DeliveryDelivered || r.o.State == tocsin.DeliverySplit && accepted > 0
 	return false, err
 }
 

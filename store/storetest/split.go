@@ -12,6 +12,7 @@ var splitCases = []testCase{
 	{"down to the single event", splitDown},
 	{"delivered with children", deliveredWithChildren},
 	{"a split that never committed leaves no child", splitFenced},
+	{"accepted in part, of what was delivered before", splitAgain},
 }
 
 // halves returns children of the given places, with fresh ids.
@@ -69,6 +70,20 @@ func splitMixed(k *kit) {
 	k.record(f, c, tocsin.DeliveryDelivered, nil)
 	k.record(f, k.claim(f, children[0].ID), tocsin.DeliveryDead, nil)
 	k.balance(w, tocsin.Balance{Accepted: 6, Delivered: 4, Dead: 2})
+}
+
+// splitAgain sends a delivered delivery again, which fails and is then accepted in part:
+// no bucket moves, and yet the receiver takes something.
+func splitAgain(k *kit) {
+	w, f, c := k.claimed(2)
+	k.record(f, c, tocsin.DeliveryDelivered, nil)
+	_, err := k.s.Redeliver(k.ctx, c.Delivery.ID)
+	k.ok(err)
+	k.record(f, k.claim(f, c.Delivery.ID), tocsin.DeliveryReady, func(o *tocsin.Outcome) { o.Failed = true })
+	k.same("failures", k.activity(w.ID).Failures, 1)
+	k.record(f, k.claim(f, c.Delivery.ID), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = halves([]int{1}) })
+	k.same("failures after the split", k.activity(w.ID).Failures, 0)
+	k.balance(w, tocsin.Balance{Accepted: 2, Delivered: 2})
 }
 
 // splitDown halves a batch until the one event at fault is alone; the order of the

@@ -40,7 +40,7 @@ func Acquire(path string) (*Lock, error) {
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		// The content only makes the message better, so that an unreadable one is fine.
 		pid, _ := os.ReadFile(path) // #nosec G304 -- the user's own folder
-		_ = f.Close() // the first error is the one that tells
+		_ = f.Close()               // the first error is the one that tells
 		return nil, &HeldError{Path: path, PID: strings.TrimSpace(string(pid))}
 	}
 	if err != nil {

@@ -114,7 +114,11 @@ func (p *program) parseFile(file string, content []byte, wrong *complaints) []wa
 			wrong.addSyntax(file, content, lines.read, err)
 			return all
 		}
-		for _, item := range listed(file, doc.Content[0], wrong) {
+		root := doc.Content[0]
+		if root.Tag == "!!null" {
+			root.Line = doc.Line // nothing may be said to be on the line after the last
+		}
+		for _, item := range listed(file, root, wrong) {
 			if w, ok := p.parseWebhook(file, item, wrong); ok {
 				all = append(all, w)
 			}
