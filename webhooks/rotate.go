@@ -30,9 +30,11 @@ type Rotated struct {
 }
 
 // RotateSigningSecret gives a webhook of channel webhook a new signing secret. The one it
-// signed with signs beside it for overlap longer, from zero (at once no more) to 30 days, so that the receiver
-// can change at leisure; one older than that signs no more. Errors: CodeNotFound,
-// CodeConflict for another channel, CodeInvalid for the overlap.
+// signed with signs beside it for overlap longer, from zero (at once no more) to 30 days,
+// so that the receiver can change at leisure. While an earlier overlap runs only an overlap of
+// zero is taken: whoever asks twice, since the first answer was lost, would end the one
+// secret that the receiver knows. Errors: CodeNotFound, CodeConflict for that and for another
+// channel, CodeInvalid for the overlap.
 func (s *Service) RotateSigningSecret(ctx context.Context, idOrName string, overlap time.Duration) (Rotated, error) {
 	if overlap < 0 || overlap > maxOverlap {
 		return Rotated{}, tocsin.Invalid("overlap", "%s is not allowed; want 0s to %s", tocsin.Duration(overlap), tocsin.Duration(maxOverlap))
@@ -57,6 +59,10 @@ func (s *Service) rotateSecret(ctx context.Context, idOrName string, overlap tim
 	if err != nil {
 		return Rotated{}, err
 	}
+	if until := s.oldSecretUntil(clear); overlap > 0 && !until.IsZero() {
+		return Rotated{}, tocsin.Errorf(tocsin.CodeConflict, "the secret of webhook %q was rotated before, and the old one still signs until %s; rotate again then, or now with an overlap of 0s, which ends all older ones at once",
+			w.Name, until.Format(time.RFC3339))
+	}
 	r := Rotated{}
 	if overlap > 0 {
 		// RFC 3339 has seconds: rounded up, so that it is never less than was asked for.
@@ -77,6 +83,19 @@ func (s *Service) rotateSecret(ctx context.Context, idOrName string, overlap tim
 	}
 	s.apply(ctx, r.Webhook, "configure")
 	return r, nil
+}
+
+// oldSecretUntil is when the overlap of an earlier rotation ends; zero when none runs.
+func (s *Service) oldSecretUntil(clear json.RawMessage) time.Time {
+	var config struct {
+		Secrets json.RawMessage `json:"signing_secret"`
+		Until   time.Time       `json:"old_secret_until"`
+	}
+	var several []string
+	if json.Unmarshal(clear, &config) != nil || json.Unmarshal(config.Secrets, &several) != nil || len(several) < 2 || !config.Until.After(s.Now()) {
+		return time.Time{}
+	}
+	return config.Until
 }
 
 // newSecret puts a new secret, as the channel makes them, before the present one.
