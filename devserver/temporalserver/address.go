@@ -3,6 +3,7 @@ package temporalserver
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -35,6 +36,26 @@ func tryListen(what, addr string) (address, net.Listener, error) {
 	}
 	tcp := l.Addr().(*net.TCPAddr)
 	return address{host: tcp.IP.String(), port: tcp.Port}, l, nil
+}
+
+// The ports for inner services lie below those that systems give to outgoing connections
+// (from 32768 on by Linux's default, 49152 by IANA's): between being tried and being
+// listened on, a port of those could be taken by any connection of this machine.
+const (
+	lowestInner = 15000
+	innerPorts  = 17000
+	innerTries  = 20
+)
+
+// listenInside finds a free port for an inner service; any that is free, after some tries.
+func listenInside(listen func(what, addr string) (address, error)) (a address, err error) {
+	const what = "temporal's inner services"
+	for range innerTries {
+		if a, err = listen(what, fmt.Sprintf("127.0.0.1:%d", lowestInner+rand.IntN(innerPorts))); err == nil {
+			return a, nil
+		}
+	}
+	return listen(what, "127.0.0.1:0")
 }
 
 func (a address) ip() netip.Addr {

@@ -182,7 +182,7 @@ func (s *Server) listenable() (ports [3]int, err error) {
 		}
 	}
 	for i := range ports {
-		a, err := listen("temporal's inner services", "127.0.0.1:0")
+		a, err := listenInside(listen)
 		if err != nil {
 			return ports, err
 		}
