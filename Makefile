@@ -52,7 +52,7 @@ test: deps ## Run all tests of both modules, the main one with -race
 TABLE ?=
 .PHONY: chaos
 chaos: deps ## Kill everything with kill -9 under load, 20 rounds each, and at every failpoint: about 12 minutes
-	cd devserver && go test ./chaos -v -count=1 -parallel 3 -timeout 20m -rounds 20 $(if $(TABLE),-table $(abspath $(TABLE)))
+	cd devserver && go test ./chaos -v -count=1 -parallel 6 -timeout 20m -rounds 20 $(if $(TABLE),-table $(abspath $(TABLE)))
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, gosec, workflowcheck, tidy go.mod files

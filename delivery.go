@@ -14,7 +14,7 @@ const (
 	DeliverySending   DeliveryState = "sending" // an attempt is open; after a crash its outcome is unknown
 	DeliveryDelivered DeliveryState = "delivered"
 	DeliveryDead      DeliveryState = "dead"
-	DeliverySplit     DeliveryState = "split" // counts through its children
+	DeliverySplit     DeliveryState = "split" // counts through its children; some of its events may be dead
 	DeliveryCancelled DeliveryState = "cancelled"
 )
 

@@ -116,8 +116,10 @@ type Keys interface {
 	ListKeys(ctx context.Context) ([]Key, error)
 	// DeleteKey by id or name; ErrNotFound.
 	DeleteKey(ctx context.Context, idOrName string) error
-	// RotateKey gives a key another hash; the one it had works for overlap longer, and one
-	// from before that no more. expires, when not nil, is its new ExpiresAt; otherwise
-	// that stays. ErrNotFound.
+	// RotateKey gives a key another hash; the one it had works for overlap longer. Without
+	// overlap everything older stops at once. While the one from before the last rotation
+	// still works, a rotation with overlap is an *Error with CodeConflict that says until
+	// when. To the hash it has already nothing changes. expires, when not nil, is its new
+	// ExpiresAt; otherwise that stays. ErrNotFound.
 	RotateKey(ctx context.Context, idOrName string, hash []byte, overlap time.Duration, expires *time.Time) (Key, error)
 }

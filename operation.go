@@ -60,7 +60,8 @@ type Retention struct {
 	History time.Duration
 	// Keys is for the keys of events, by which duplicates are known: at least History.
 	Keys time.Duration
-	// Audit is for audit entries and finished replays and mutes.
+	// Audit is for audit entries and finished replays and mutes. Entries without an outcome
+	// are kept for a day at least.
 	Audit time.Duration
 	// Refs is for what vendors called incidents that nothing was sent about for so long.
 	Refs time.Duration
@@ -90,7 +91,8 @@ func (p Pruned) Add(o Pruned) Pruned {
 // moves to its baseline in the same transaction.
 type Pruner interface {
 	// Prune removes at most about limit rows of each kind in short transactions that no
-	// ingest waits for, and reports whether more is left. Call it until none is.
+	// ingest waits for, and reports whether more is left. Call it until none is; whoever
+	// stops before that goes on where they were, when they come back within the hour.
 	Prune(ctx context.Context, r Retention, limit int) (p Pruned, more bool, err error)
 	// Prunable counts what Prune would remove now of what nothing else keeps, from one snapshot.
 	Prunable(ctx context.Context, r Retention) (Pruned, error)

@@ -29,12 +29,15 @@ type ReplayWhat string
 // their own ids; the others select events, which are owed again as a new generation and
 // go out in new deliveries.
 const (
-	ReplayDead       ReplayWhat = "dead"
+	ReplayDead       ReplayWhat = "dead" // also delivered and split ones, for their events that are dead
 	ReplayDelivered  ReplayWhat = "delivered"
 	ReplayAborted    ReplayWhat = "cancelled"  // deliveries that were open when their webhook discarded
 	ReplaySuppressed ReplayWhat = "suppressed" // events of which every obligation was suppressed
-	ReplayMissing    ReplayWhat = "missing"    // events the webhook matches now and was never owed
-	ReplayAll        ReplayWhat = "all"        // events the webhook matches now, but for those it still owes
+	// ReplayMissing is for events the webhook matches now and was never owed. One that is
+	// still being appended when the replay has passed its time of receipt is not found:
+	// ask again for the last minute before the change that is made up for.
+	ReplayMissing ReplayWhat = "missing"
+	ReplayAll     ReplayWhat = "all" // events the webhook matches now, but for those it still owes
 )
 
 // OfDeliveries reports whether deliveries are selected, not events.
@@ -83,7 +86,8 @@ type Replay struct {
 // ReplayCandidates is a page of what a selection may mean.
 type ReplayCandidates struct {
 	// Deliveries, oldest first, for a selection of deliveries: in the state and range, with
-	// an event of Types.
+	// an event of Types. Of delivered and split ones that ReplayDead selects, a dead event is
+	// of Types. Count is how many of its events would be sent again.
 	Deliveries []Delivery
 	// Events, oldest first, for a selection of events: in the range, of Types, and with
 	// regard to the webhook's obligations as What says. Whether the webhook matches
@@ -129,8 +133,9 @@ type Replays interface {
 	// owed under their next generation, the ledger and the replay's counters and cursor
 	// move. Nothing is written when the replay's cursor is not step.From any more (a
 	// repeated call), or it does not run; the replay is returned as it is then. Deliveries that
-	// cannot be sent again, or are no longer in the state selected, and events that are gone, pending or in flight for the webhook by
-	// now, count as skipped (for ReplayMissing also those with any obligation). A webhook that is deleted makes the
-	// replay failed. The caller rings the webhook afterwards.
+	// cannot be sent again, or are no longer what is selected, and events that are gone,
+	// pending or in flight for the webhook by now, count as skipped (for ReplayMissing also
+	// those with any obligation). A webhook that is deleted makes the replay failed. The
+	// caller rings the webhook afterwards.
 	ReplayStep(ctx context.Context, id string, step ReplayStep) (Replay, error)
 }

@@ -26,8 +26,9 @@ type Store interface {
 	AuditLog
 	Pruner
 	Sealing
-	// Migrate brings the schema up to date; it is safe to run by many processes at
-	// once. A schema newer than this program is an error that names both versions.
+	// Migrate brings the schema up to date; it is safe to run by many processes at once,
+	// beside others that work. What it did stays when it is cut off; the next call goes on.
+	// A schema newer than this program is an error that names both versions.
 	Migrate(ctx context.Context) error
 	// Ping returns an error when the store cannot be used: unreachable, or not migrated.
 	Ping(ctx context.Context) error
@@ -74,7 +75,9 @@ type Obligation struct {
 	// RepeatAfter, when not 0 and Suppressed is "", suppresses the event as
 	// [ReasonRepeat] if the last event with its dedup key that the webhook was owed this way
 	// has the same status and was received less than this before. Append decides it in
-	// its transaction, by the store's clock, in the order of the batch, so that any number of processes agree. A
+	// its transaction, by the store's clock, in the order of the batch, so that any number
+	// of processes agree; one that is decided later than another that was received after it
+	// is owed where their statuses differ, and does not count as the last. A
 	// suppressed repeat does not prolong the time; another status begins anew.
 	RepeatAfter time.Duration
 }
@@ -102,8 +105,10 @@ type Webhooks interface {
 	// SetState moves the webhook into a state and returns it. To the state it is in
 	// already changes nothing, version included. A deleted webhook is ErrNotFound; its
 	// name is free again. Resuming (to active from paused, failing or disabled) also
-	// clears the count of failures. The time spent paused or disabled does not count for
-	// retry_for: FirstAttempt of open deliveries moves on by it.
+	// clears the count of failures, and of what was announced keeps at most that it is
+	// failing (Announced 1), so that the steps towards disabling are announced anew. The
+	// time spent in a state that does not deliver does not count for retry_for: with any
+	// change out of one, FirstAttempt of open deliveries moves on by it.
 	SetState(ctx context.Context, id string, to State, reason string) (Webhook, error)
 	// Webhook finds one by id, deleted ones included; ErrNotFound.
 	Webhook(ctx context.Context, id string) (Webhook, error)
@@ -231,8 +236,9 @@ type Outcome struct {
 	Refs     map[string]json.RawMessage
 	// Backoff sets the webhook's due_at to now + Backoff, 0 for at once, unless it is
 	// later already: a Retry-After is never shortened by another delivery's failure. It is
-	// used with DeliveryReady, with DeliverySplit where it is not 0, and not when the webhook's version is no longer the
-	// fence's.
+	// used with DeliveryReady; with DeliverySplit and DeliveryDead where it is not 0, since
+	// what the receiver asked for holds for the webhook, whatever becomes of the delivery;
+	// and not when the webhook's version is no longer the fence's.
 	Backoff time.Duration
 	// Failed adds one to the webhook's failures in a row; DeliveryDelivered and a split
 	// with delivered events set them to 0.
@@ -284,11 +290,12 @@ type Queue interface {
 	// obligations it settled; 0 means that there is nothing left to discard.
 	Discard(ctx context.Context, f Fence, before time.Time, reason string, limit int) (int, error)
 	// Redeliver makes a dead, delivered or cancelled delivery ready again, with the same
-	// id. One that was delivered moves no bucket of the ledger. Of one with events that
-	// were delivered and others dead only the dead are owed again. retry_for counts anew,
-	// from its next attempt. ErrNotFound; an
-	// *Error with CodeConflict when it is open already, split, or its webhook deleted.
-	// The caller rings the webhook afterwards.
+	// id, and a split one that has dead events of its own. One that was delivered moves no
+	// bucket of the ledger. Of one with events that were delivered and others dead only the
+	// dead are owed again; those in children stay with them, whatever it ends as.
+	// retry_for counts anew, from its next attempt. ErrNotFound; an *Error with
+	// CodeConflict when it is open already, split without dead events, or its webhook
+	// deleted. The caller rings the webhook afterwards.
 	Redeliver(ctx context.Context, deliveryID string) (Delivery, error)
 	// Announce notes how much of the webhook's failing has been announced (Activity.Announced).
 	Announce(ctx context.Context, f Fence, level int) error

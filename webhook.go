@@ -123,7 +123,7 @@ type Activity struct {
 	FailingSince *time.Time `json:"failing_since,omitempty"`
 	// Announced is how much of the trouble people were told of: 0 nothing, 1 that it is
 	// failing, then 50, 70, 90 and 100 percent of disable_after (100: it is disabled). It goes
-	// back to 0 when the recovery was announced.
+	// back to 0 when the recovery was announced, and to at most 1 when it is resumed.
 	Announced int `json:"-"`
 	// DueAt is when backoff or Retry-After ends; nil when there is none.
 	DueAt *time.Time `json:"due_at,omitempty"`

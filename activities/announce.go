@@ -47,12 +47,10 @@ func troubleLevel(state tocsin.State, since *time.Time, disableFor time.Duration
 	return levelNone
 }
 
-// notice is a step that is still to be announced. Without an event, only the level is
-// set: trouble that began anew after somebody resumed the webhook counts its percentages
-// anew, but people know of it.
+// notice is a step that is still to be announced.
 type notice struct {
 	level int
-	event string // its alert type, or ""
+	event string // its alert type
 	id    string
 }
 
@@ -60,7 +58,8 @@ type notice struct {
 // know. It sees nothing but the store's rows, so a process that dies between the
 // two leaves nothing unsaid: the next Deliver begins with it. Event ids are made of the
 // webhook, the beginning of the trouble (or of the recovery) and the level, so what is
-// announced again converges.
+// announced again converges. After somebody resumed the webhook people still know of the
+// trouble, and of none of its percentages: SetState sees to that.
 func noticeFor(w tocsin.Webhook, act tocsin.Activity, now time.Time) (notice, bool) {
 	level := troubleLevel(w.State, act.FailingSince, w.DisableFor.Std(), now)
 	switch {
@@ -76,8 +75,6 @@ func noticeFor(w tocsin.Webhook, act tocsin.Activity, now time.Time) (notice, bo
 	case act.Announced > levelNone && recovered(w, act):
 		const kind = "webhook.recovered"
 		return notice{levelNone, kind, fmt.Sprintf("%s/%s/%d", kind, w.ID, w.StateSince.UnixMilli())}, true
-	case act.Announced > levelFailing && level < act.Announced && w.State.Delivers():
-		return notice{level: levelFailing}, true
 	}
 	return notice{}, false
 }
@@ -89,14 +86,32 @@ func recovered(w tocsin.Webhook, act tocsin.Activity) bool {
 }
 
 // catchUp announces at the beginning of a Deliver what an earlier one did not come to. A
-// further percentage is left to the attempt that follows: it may succeed, or disable.
+// further percentage is left to the attempt where one follows: it may succeed, or disable.
 func (r *run) catchUp(ctx context.Context) {
 	w, act := r.lease.Webhook, r.lease.Activity
 	n, due := noticeFor(w, act, r.lease.Now)
-	if !due || w.State == tocsin.StateDeleted || w.State == tocsin.StateFailing && act.Announced > levelNone && n.level > act.Announced {
+	further := w.State == tocsin.StateFailing && act.Announced > levelNone && n.level > act.Announced
+	if !due || w.State == tocsin.StateDeleted || further && !r.backsOff() {
 		return
 	}
 	r.announcer.ask(func() error { return r.announce(ctx) })
+	// Before any attempt: one that succeeds ends the trouble, and what was said of it must
+	// be noted by then, or its end is never said.
+	r.announcer.stop()
+}
+
+// announceAgain is when a Deliver comes back for what it could not announce.
+const announceAgain = 10 * time.Second
+
+// untold brings the workflow back soon when something could not be announced: a webhook
+// that is idle, disabled or backs off may not be looked at for days, and nobody would
+// know. The store's deadlines stay as they are, so nothing is sent for it.
+func (r *run) untold(out DeliverResult) DeliverResult {
+	later := out.Next == NextIdle || out.Next == NextParked || out.Next == NextWait && out.Wait > announceAgain
+	if r.announcer.stop() && later {
+		out.Next, out.Wait, out.Why = NextWait, announceAgain, "announce how it stands"
+	}
+	return out
 }
 
 // tell announces what an attempt changed. It goes by what this Deliver counted, which
@@ -118,6 +133,7 @@ type announcer struct {
 	busy   bool
 	again  bool // asked since it last looked
 	failed bool
+	untold bool // what failed may be said by the next Deliver
 	under  sync.WaitGroup
 }
 
@@ -133,7 +149,7 @@ func (n *announcer) ask(announce func() error) {
 		for n.next() {
 			if err := announce(); err != nil {
 				n.mu.Lock()
-				n.failed = true
+				n.failed, n.untold = true, !hopeless(err)
 				n.mu.Unlock()
 			}
 		}
@@ -149,8 +165,19 @@ func (n *announcer) next() bool {
 	return more
 }
 
-// stop waits for what is under way.
-func (n *announcer) stop() { n.under.Wait() }
+// hopeless reports whether there is nothing to come back for: another Deliver has the
+// webhook and says it, or it would be refused again.
+func hopeless(err error) bool {
+	return errors.Is(err, tocsin.ErrFenced) || tocsin.CodeOf(err) == tocsin.CodeInvalid
+}
+
+// stop waits for what is under way, and reports whether something is left to be said.
+func (n *announcer) stop() (untold bool) {
+	n.under.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.untold
+}
 
 // announce brings people up to date about the webhook. Its error was logged.
 func (r *run) announce(ctx context.Context) error {
@@ -158,7 +185,7 @@ func (r *run) announce(ctx context.Context) error {
 	defer cancel()
 	err := r.announceNow(ctx)
 	if errors.Is(err, tocsin.ErrFenced) {
-		return err // another Deliver has the webhook, and says it
+		return err
 	}
 	if err != nil {
 		r.a.logger().Warn("announcing how a webhook stands: the next delivery will try again", "webhook", r.lease.Webhook.Name, "error", err)
@@ -182,12 +209,10 @@ func (r *run) announceNow(ctx context.Context) error {
 		r.setAnnounced(act.Announced)
 		return nil
 	}
-	if n.event != "" {
-		if err := r.submitNotice(ctx, n, w, act); err != nil {
-			return err
-		}
-		failpoint.Hit("announce.submitted")
+	if err := r.submitNotice(ctx, n, w, act); err != nil {
+		return err
 	}
+	failpoint.Hit("announce.submitted")
 	if err := r.store.Announce(ctx, r.lease.Fence, n.level); err != nil {
 		return fmt.Errorf("noting what was announced: %w", err)
 	}

@@ -128,82 +128,8 @@ const (
 	saysRecovered = "webhook.recovered resolved"
 )
 
-// secretWords is what a receiver answers, and what no announcement may repeat.
+// errBroken is what a receiver answers, and what no announcement may repeat.
 var errBroken = errors.New("status 500: hunter2")
-
-// Nothing but failures for disable_after disables a webhook, and it holds what it owes.
-// Somebody resumes it: it may fail anew, and counts anew, until something is accepted.
-func TestDisableAfter(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(t *testing.T, s tocsin.Store) {
-		c := newScene(t, s, func(set *tocsin.Settings) { set.DisableFor = 1 })
-		submit(t, s, c.hook, "a", "b")
-		c.answer(errBroken)
-		if got := c.deliver(); got.State != tocsin.StateActive {
-			t.Errorf("after one failure it is %s, want active", got.State)
-		}
-		if got := c.deliver(); got.State != tocsin.StateDisabled || got.Next != activities.NextAgain {
-			t.Errorf("after nothing but failures got %+v, want disabled", got)
-		}
-		if w := c.webhook(); w.State != tocsin.StateDisabled || !strings.HasPrefix(w.StateReason, "nothing but failures for ") || w.Version != c.hook.Version+1 {
-			t.Errorf("webhook is %s %q version %d", w.State, w.StateReason, w.Version)
-		}
-		if got := c.deliver(); got.Next != activities.NextParked {
-			t.Errorf("got %+v, want parked", got)
-		}
-		if b := balance(t, s, c.hook); b.Pending+b.InFlight != 2 {
-			t.Errorf("ledger %+v, want both held", b)
-		}
-		c.mustSay(saysDisabled)
-
-		c.resume()
-		c.deliver()
-		if got := c.webhook(); got.State != tocsin.StateActive {
-			t.Errorf("one failure after a resumption made it %s", got.State)
-		}
-		if n := c.announced(); n != 1 {
-			t.Errorf("announced is %d after the resumption, want 1: trouble is known, no percentage of it", n)
-		}
-		c.deliver()
-		c.mustSay(saysDisabled, saysDisabled)
-
-		c.resume()
-		c.answer(nil)
-		c.deliver()
-		c.mustSay(saysDisabled, saysDisabled, saysRecovered)
-		c.deliver()
-		c.mustSay(saysDisabled, saysDisabled, saysRecovered)
-		if n := c.announced(); n != 0 {
-			t.Errorf("announced is %d after the recovery, want 0", n)
-		}
-		if b := balance(t, s, c.hook); b.Delivered != 2 {
-			t.Errorf("ledger %+v, want both delivered", b)
-		}
-	})
-}
-
-// A success in between, and deliveries that are dead by their own fault, begin
-// disable_after anew or do not count for it.
-func TestDisableAfterCountsNothingButFailures(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(t *testing.T, s tocsin.Store) {
-		c := newScene(t, s, func(set *tocsin.Settings) { set.DisableFor, set.BatchSize = 1, 1 })
-		for i := range 4 {
-			submit(t, s, c.hook, fmt.Sprint(i))
-			c.answer(tocsin.Permanent(errBroken))
-			c.deliver()
-			submit(t, s, c.hook, fmt.Sprint(i, "retried"))
-			c.answer(errBroken)
-			c.deliver()
-			c.answer(nil)
-			c.deliver()
-		}
-		if w := c.webhook(); w.State != tocsin.StateActive {
-			t.Errorf("webhook is %s %q, want active", w.State, w.StateReason)
-		}
-		c.mustSay()
-	})
-}
 
 func TestAnnouncementsFollowDisableAfter(t *testing.T) {
 	t.Parallel()
@@ -259,27 +185,6 @@ func TestAnnouncementsFollowDisableAfter(t *testing.T) {
 			t.Errorf("%s does not say whom and how many events it is about: %s", e.ID, text)
 		}
 	}
-}
-
-// With a Retry-After of a day, five failures take longer than half of disable_after: it
-// is failing, and announced, all the same.
-func TestFewFailuresOverALongTimeAreAnnounced(t *testing.T) {
-	t.Parallel()
-	s, forward := clocked(t)
-	const day = 24 * time.Hour
-	c := newScene(t, s, func(set *tocsin.Settings) { set.DisableFor = tocsin.Duration(5 * day) })
-	submit(t, s, c.hook, "a")
-	c.answer(errBroken)
-	c.deliver()
-	forward(3 * day)
-	c.deliver()
-	c.mustSay(saysFailing)
-	if w := c.webhook(); w.State != tocsin.StateFailing || !strings.HasPrefix(w.StateReason, "nothing but failures for 3d: ") {
-		t.Errorf("webhook is %s %q", w.State, w.StateReason)
-	}
-	forward(2 * day)
-	c.deliver()
-	c.mustSay(saysFailing, saysDisabled)
 }
 
 func TestGoneIsAnnouncedAsDisabled(t *testing.T) {

@@ -91,33 +91,41 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	r := newRun(a, lease)
 	stopHeartbeat := r.heartbeat(ctx)
 	defer stopHeartbeat()
-	defer r.announcer.stop()
 	r.catchUp(ctx)
-	// Before any attempt: one that succeeds ends the trouble, and what was said of it must
-	// be noted by then, or its end is never said.
-	r.announcer.stop()
+	out, err := r.work(ctx)
+	return r.untold(out), err
+}
 
+// work does what the webhook's state and its deadlines allow.
+func (r *run) work(ctx context.Context) (DeliverResult, error) {
+	lease := r.lease
 	switch {
 	case lease.Webhook.State == tocsin.StateDeleted:
 		return r.settle(ctx)
 	case !lease.Webhook.State.Delivers():
 		return r.result(NextParked, 0, string(lease.Webhook.State)), nil
 	}
+	if r.backsOff() {
+		return r.result(NextWait, lease.DueAt.Sub(lease.Now), "retry after a failure"), nil
+	}
 	if lease.DueAt != nil {
 		wait := lease.DueAt.Sub(lease.Now)
-		if wait > dueSlack {
-			return r.result(NextWait, wait, "retry after a failure"), nil
-		}
 		soon, stop := r.stopping(ctx)
 		defer stop()
 		if wait > 0 && !sleep(soon, wait) {
 			return r.result(NextAgain, 0, "stopping"), nil
 		}
 	}
-	if r.sender, err = a.Sender(lease.Webhook); err != nil {
+	var err error
+	if r.sender, err = r.a.Sender(lease.Webhook); err != nil {
 		return DeliverResult{}, fmt.Errorf("opening the configuration of webhook %s: %w", lease.Webhook.Name, err)
 	}
 	return r.deliver(ctx)
+}
+
+// backsOff reports whether this Deliver is too early for the next attempt.
+func (r *run) backsOff() bool {
+	return r.lease.DueAt != nil && r.lease.DueAt.Sub(r.lease.Now) > dueSlack
 }
 
 // settle suppresses what a deleted webhook still owes.
@@ -150,8 +158,9 @@ func (r *run) end(ctx context.Context, err error) (DeliverResult, error) {
 		}
 		return r.result(NextWait, stop.backoff, stop.why), nil
 	case errors.As(err, &stop):
-		// A changed state is returned, so that the workflow can show it in its list.
-		if r.deliveries == 0 && r.state == r.lease.Webhook.State && activity.IsActivity(ctx) {
+		// A changed state is returned, so that the workflow can show it in its list; and what
+		// could not be announced does not wait for the retry.
+		if !r.announcer.stop() && r.deliveries == 0 && r.state == r.lease.Webhook.State && activity.IsActivity(ctx) {
 			return DeliverResult{}, temporal.NewApplicationErrorWithOptions(
 				r.label()+": "+stop.Error(), FailureType,
 				temporal.ApplicationErrorOptions{NextRetryDelay: max(stop.backoff, time.Millisecond), Category: temporal.ApplicationErrorCategoryBenign})

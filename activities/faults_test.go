@@ -74,6 +74,44 @@ func clocked(t *testing.T) (s tocsin.Store, pass func(time.Duration)) {
 	return migrated(t, db, err), func(d time.Duration) { ahead.Add(int64(d)) }
 }
 
+// A delivery that is given up holds the others back as any failure does: its receiver is
+// down, or has asked for patience.
+func TestADeliveryThatIsGivenUpHoldsTheOthersBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		r := newReceiver()
+		a := newActivities(s, r)
+		a.Backoff = func(_ int, after time.Duration) time.Duration { return after }
+		w := newWebhook(t, s, func(w *tocsin.Webhook) { w.BatchSize, w.RetryFor = 1, 1 })
+		r.answer = func(n tocsin.Notification) (tocsin.Receipt, error) {
+			switch {
+			case n.Events[0].ID != "a":
+				return tocsin.Receipt{}, nil
+			case len(r.notifications()) <= 5:
+				return fails(n)
+			}
+			return tocsin.Receipt{}, tocsin.RetryAfter(errors.New("status 429"), time.Hour)
+		}
+		submit(t, s, w, "a", "b", "c", "d")
+		var got activities.DeliverResult
+		for range 10 {
+			if got = deliver(t, a, w); got.Next == activities.NextWait && got.Wait > 0 {
+				break
+			}
+		}
+		if b := balance(t, s, w); b.Dead != 1 || b.Pending+b.InFlight == 0 {
+			t.Fatalf("ledger %+v, want one given up and others held", b)
+		}
+		sent := len(r.notifications())
+		if again := deliver(t, a, w); again.Next != activities.NextWait || again.Wait < 59*time.Minute || got.Wait != time.Hour {
+			t.Errorf("it waits %s, then %+v, want an hour", got.Wait, again)
+		}
+		if n := len(r.notifications()); n != sent {
+			t.Errorf("%d deliveries were sent after a Retry-After of an hour", n-sent)
+		}
+	})
+}
+
 func TestRetryForStopsWhilePaused(t *testing.T) {
 	t.Parallel()
 	s, pass := clocked(t)

@@ -33,7 +33,7 @@ type standing struct {
 	failures     int // in a row, before this attempt
 	rejections   int // of single events, in a row, before this attempt
 	lastDelivery *time.Time
-	failingSince *time.Time // when the first of these failures was
+	failingSince *time.Time // when the first of these failures was; nothing without any
 }
 
 // judge decides whose fault a failed attempt is and what follows (DESIGN: "Whose fault
@@ -168,19 +168,22 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 	}
 	o.Attempt = a
 	lasting(s, c, &o, fail)
-	if o.State == tocsin.DeliveryReady && o.WebhookState != tocsin.StateDisabled {
+	// A delivery that is given up holds the others back all the same: its receiver is down,
+	// or asked for patience.
+	if o.WebhookState != tocsin.StateDisabled {
 		o.Backoff = backoff(s.failures+1, fail.After)
 	}
-	return verdict{outcome: o, stop: o.State == tocsin.DeliveryReady}
+	return verdict{outcome: o, stop: true}
 }
 
 // lasting adds what follows when there was nothing but failures for long: after half of
 // disable_after the webhook is failing, however few attempts a long Retry-After left
-// room for, and after all of it disabled. What it owes is held then, and not dead: by
-// now the trouble is the webhook's.
+// room for, and after all of it disabled. Only a webhook that has been probed is disabled:
+// one failure, five days without a worker and one more failure say little of the receiver.
+// What it owes is held then, and not dead: by now the trouble is the webhook's.
 func lasting(s standing, c tocsin.Claimed, o *tocsin.Outcome, fail *tocsin.SendError) {
 	limit := s.webhook.DisableFor.Std()
-	if limit <= 0 || s.failingSince == nil {
+	if limit <= 0 || s.failingSince == nil || s.failures == 0 {
 		return
 	}
 	lasted := c.At.Sub(*s.failingSince)
@@ -188,7 +191,7 @@ func lasting(s standing, c tocsin.Claimed, o *tocsin.Outcome, fail *tocsin.SendE
 		return
 	}
 	reason := fmt.Sprintf("nothing but failures for %s: %s", inDays(lasted), fail.Error())
-	if lasted < limit {
+	if probed := s.webhook.State == tocsin.StateFailing && s.failures+1 >= failingAfter; lasted < limit || !probed {
 		if o.WebhookState == "" {
 			o.WebhookState, o.WebhookReason = tocsin.StateFailing, reason
 		}

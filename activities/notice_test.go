@@ -41,10 +41,11 @@ func TestNoticeFor(t *testing.T) {
 		{name: "disabled, known", state: tocsin.StateDisabled, announced: 100, failures: 7, since: after(0), none: true},
 		{name: "paused in trouble", state: tocsin.StatePaused, announced: 50, failures: 7, since: after(0), none: true},
 		{name: "recovered", state: tocsin.StateActive, announced: 50, delivered: after(0), level: 0, event: "webhook.recovered"},
-		{name: "resumed after disabling", state: tocsin.StateActive, announced: 100, delivered: after(-time.Hour), level: 1},
+		{name: "resumed after disabling", state: tocsin.StateActive, announced: 100, delivered: after(-time.Hour), none: true},
 		{name: "resumed after failing", state: tocsin.StateActive, announced: 1, none: true},
 		{name: "resumed, failed again", state: tocsin.StateActive, announced: 1, failures: 1, since: after(time.Hour), delivered: after(time.Minute), none: true},
-		{name: "resumed, failing again", state: tocsin.StateFailing, announced: 90, failures: 5, since: after(9 * time.Hour), disable: 20 * time.Hour, level: 1},
+		{name: "resumed, disabled again", state: tocsin.StateDisabled, announced: 1, failures: 1, since: after(9 * time.Hour), level: 100, event: "webhook.disabled"},
+		{name: "resumed, failing again", state: tocsin.StateFailing, announced: 1, failures: 5, since: after(9 * time.Hour), disable: 20 * time.Hour, none: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestNoticeFor(t *testing.T) {
 			w.DisableFor = tocsin.Duration(tt.disable)
 			act := tocsin.Activity{Failures: tt.failures, FailingSince: tt.since, Announced: tt.announced, LastDelivery: tt.delivered}
 			n, due := noticeFor(w, act, now)
-			if due == tt.none || n.level != tt.level || n.event != tt.event || (n.event == "") != (n.id == "") {
+			if due == tt.none || n.level != tt.level || n.event != tt.event || (n.id == "") != tt.none {
 				t.Errorf("got %+v %v", n, due)
 			}
 			if again, _ := noticeFor(w, act, now.Add(time.Second)); again != n {

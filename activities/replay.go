@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
@@ -18,6 +20,11 @@ const (
 	replayBurst = 2 * time.Second
 	// replayFor is how long one activity goes on with steps that need no pause.
 	replayFor = 5 * time.Second
+	// maxReplayWait is the longest pause between two steps, however low the rate.
+	maxReplayWait = time.Hour
+	// pruneMargin is how long before it may be pruned an event is no candidate for "missing"
+	// any more: a step takes its time, and this process's clock may be behind the store's.
+	pruneMargin = 5 * time.Minute
 )
 
 // ReplayInput is what the workflow asks ReplayStep. Stored in histories: fields are
@@ -73,7 +80,7 @@ func (a *Activities) ReplayStep(ctx context.Context, in ReplayInput) (ReplayResu
 			return ReplayResult{}, err
 		}
 		if rep.MaxRate > 0 {
-			wait = time.Duration(float64(rep.Replayed-before.Replayed) / rep.MaxRate * float64(time.Second))
+			wait = replayWait(rep.Replayed-before.Replayed, rep.MaxRate)
 		}
 	}
 	// A call before this one may have died between its step and its ring.
@@ -87,6 +94,11 @@ func (a *Activities) ReplayStep(ctx context.Context, in ReplayInput) (ReplayResu
 		Total: rep.Total, Replayed: rep.Replayed, Deliveries: rep.Deliveries, Skipped: rep.Skipped,
 		Wait: wait, Done: rep.State.Final(),
 	}, nil
+}
+
+// replayWait is how long so many events take at a rate, up to maxReplayWait.
+func replayWait(events int64, rate float64) time.Duration {
+	return time.Duration(min(float64(events)/rate*float64(time.Second), float64(maxReplayWait)))
 }
 
 // replayStep makes one step from where the replay is.
@@ -139,14 +151,34 @@ func (a *Activities) candidates(ctx context.Context, rep tocsin.Replay) (tocsin.
 	if rep.MaxRate > 0 {
 		allowed = int(min(replayAtOnce, max(1, math.Ceil(rep.MaxRate*replayBurst.Seconds()))))
 	}
-	page, err := a.Store.ReplayCandidates(ctx, rep.ReplaySelection, rep.Cursor, allowed)
+	selection := a.unpruned(rep)
+	page, err := a.Store.ReplayCandidates(ctx, selection, rep.Cursor, allowed)
 	if err != nil || rep.MaxRate <= 0 {
 		return page, err
 	}
 	if fit := fittingDeliveries(page.Deliveries, allowed); fit < len(page.Deliveries) {
-		return a.Store.ReplayCandidates(ctx, rep.ReplaySelection, rep.Cursor, fit)
+		return a.Store.ReplayCandidates(ctx, selection, rep.Cursor, fit)
 	}
 	return page, nil
+}
+
+// unpruned is the replay's selection, for what is missing without what is so old that what
+// became of it may be pruned: it would look as if it had never been owed. That is asked at
+// every step, because a replay may be paused for as long as anybody likes.
+func (a *Activities) unpruned(rep tocsin.Replay) tocsin.ReplaySelection {
+	s, keep := rep.ReplaySelection, a.Retention.History
+	if s.What != tocsin.ReplayMissing || keep <= 0 {
+		return s
+	}
+	// The replay was touched by the store's clock, which may be ahead of ours.
+	now := time.Now()
+	if rep.UpdatedAt.After(now) {
+		now = rep.UpdatedAt
+	}
+	if oldest := now.Add(min(pruneMargin, keep/10) - keep); s.Since.Before(oldest) {
+		s.Since = oldest
+	}
+	return s
 }
 
 // fittingDeliveries is how many of the first deliveries hold at most so many events; at
@@ -161,13 +193,15 @@ func fittingDeliveries(all []tocsin.Delivery, events int) int {
 }
 
 // ringReplayed wakes the webhook, also one that is awake because it waits for its tick:
-// deliveries sent again do not wait for it. One that works or backs off looks again by itself.
+// deliveries sent again do not wait for it. One that works or backs off looks again by
+// itself. An attempt before this one may have marked it awake and failed to signal it.
 func (a *Activities) ringReplayed(ctx context.Context, w tocsin.Webhook) error {
 	asleep, err := a.Store.Ring(ctx, []string{w.ID})
 	if err != nil {
 		return fmt.Errorf("ringing the webhook of a replay: %w", err)
 	}
-	if len(asleep) == 0 && w.Frequency == tocsin.Periodic {
+	repeated := activity.IsActivity(ctx) && activity.GetInfo(ctx).Attempt > 1
+	if len(asleep) == 0 && (repeated || w.Frequency == tocsin.Periodic) {
 		asleep = []string{w.ID}
 	}
 	if len(asleep) == 0 {

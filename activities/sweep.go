@@ -2,34 +2,87 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
 )
 
-// maxSwept bounds one sweep; what is left waits for the next, 30 s later.
-const maxSwept = 1000
+const (
+	// maxSwept bounds the webhooks of one sweep; what is left waits for the next, 30 s later.
+	maxSwept = 1000
+	// replaysAtOnce is a page of the list of replays.
+	replaysAtOnce = 1000
+)
 
-// SweepResult is what a sweep found.
+// SweepResult is what a sweep found. Stored in histories: fields are added, never renamed.
 type SweepResult struct {
-	Rung int `json:"rung"`
+	Rung    int `json:"rung"`              // webhooks
+	Mutes   int `json:"mutes,omitempty"`   // whose coming end was announced
+	Replays int `json:"replays,omitempty"` // that were woken
 }
 
-// Sweep rings the webhooks that nobody looks after, although they owe something or were
-// changed: a process was killed between its commit and its signal. It also folds the
-// ledger's deltas.
-func (a *Activities) Sweep(ctx context.Context) (SweepResult, error) {
-	// First, so that a webhook that cannot be rung does not keep the ledger from folding.
-	if err := a.Store.Fold(ctx); err != nil {
-		return SweepResult{}, fmt.Errorf("folding the ledger: %w", err)
-	}
+// Sweep looks for what nobody looks after: webhooks that owe something or were changed,
+// replays that run, mutes that end, and the ledger's deltas, which it folds. None
+// fails with another. Where there is nothing it asks the store and nobody else.
+func (a *Activities) Sweep(ctx context.Context) (out SweepResult, err error) {
+	var errs [4]error
+	errs[0] = wrap(a.Store.Fold(ctx), "folding the ledger")
+	out.Rung, errs[1] = a.ringOverdue(ctx)
+	out.Replays, errs[2] = a.wakeReplays(ctx)
+	out.Mutes, errs[3] = a.announceMutes(ctx)
+	return out, errors.Join(errs[:]...)
+}
+
+// ringOverdue rings the webhooks that nobody looks after, although they owe something or
+// were changed: a process was killed between its commit and its signal.
+func (a *Activities) ringOverdue(ctx context.Context) (rung int, err error) {
 	ids, err := a.Store.Overdue(ctx, a.grace(), maxSwept)
 	if err != nil {
-		return SweepResult{}, fmt.Errorf("looking for overdue webhooks: %w", err)
+		return 0, fmt.Errorf("looking for overdue webhooks: %w", err)
 	}
-	if len(ids) > 0 {
-		a.logger().Info("ringing webhooks that nobody seems to look after", "count", len(ids), "webhooks", ids[:min(len(ids), 10)])
-		if err := a.Conductor.Ring(ctx, ids...); err != nil {
-			return SweepResult{}, fmt.Errorf("ringing %d overdue webhooks: %w", len(ids), err)
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	a.logger().Info("ringing webhooks that nobody seems to look after", "count", len(ids), "webhooks", ids[:min(len(ids), 10)])
+	if err := a.Conductor.Ring(ctx, ids...); err != nil {
+		return 0, fmt.Errorf("ringing %d overdue webhooks: %w", len(ids), err)
+	}
+	return len(ids), nil
+}
+
+// wakeReplays starts, or wakes, the workflows of the replays that run and have not moved
+// for a while: a process was killed between its commit and its signal.
+func (a *Activities) wakeReplays(ctx context.Context) (woken int, err error) {
+	var errs []error
+	for page := (tocsin.Page{Limit: replaysAtOnce}); ; {
+		replays, next, err := a.Store.ListReplays(ctx, page)
+		if err != nil {
+			return woken, errors.Join(append(errs, fmt.Errorf("listing replays: %w", err))...)
+		}
+		for _, rep := range replays {
+			if !a.unattended(rep) {
+				continue
+			}
+			if err := a.Conductor.Replay(ctx, rep.ID); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			woken++
+		}
+		if page.Cursor = next; next == "" {
+			return woken, errors.Join(errs...)
 		}
 	}
-	return SweepResult{Rung: len(ids)}, nil
+}
+
+// unattended reports whether a replay should have made a step by now. One that was forgotten
+// is woken, one that keeps its rate is left alone.
+func (a *Activities) unattended(rep tocsin.Replay) bool {
+	var pause time.Duration
+	if rep.MaxRate > 0 {
+		pause = replayWait(1, rep.MaxRate)
+	}
+	return rep.State == tocsin.ReplayRunning && time.Since(rep.UpdatedAt) >= a.grace()+pause
 }

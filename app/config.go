@@ -67,11 +67,10 @@ type Config struct {
 	EgressAllow []netip.Prefix
 	// MinRunEvery is the shortest run_every that is accepted; 0 is one minute.
 	MinRunEvery time.Duration
-	// SweepEvery is how often the sweeper looks for webhooks that nobody serves; 0 is
-	// 30 seconds.
+	// SweepEvery is how often the sweeper looks for webhooks and replays that nobody serves,
+	// and for mutes that are about to end; 0 is 30 seconds.
 	SweepEvery time.Duration
-	// HousekeepEvery is how often old things are removed, mutes that end announced, keys
-	// rotated and replays looked after; 0 is 5 minutes.
+	// HousekeepEvery is how often old things are removed and keys rotated; 0 is 5 minutes.
 	HousekeepEvery time.Duration
 	// Retention says how long things are kept; the zero value is DefaultRetention.
 	Retention tocsin.Retention

@@ -12,7 +12,8 @@ import (
 // to the webhooks whose selection names it, as any event, and to those whose ids are in
 // also, whatever they select: not their events (["none"] included), min_severity or
 // filter are asked. Ids of webhooks that are deleted or not known are passed over, and the webhook
-// that it is about (data.webhook_id) is never owed it. Mutes and repeat_after hold. An
+// that it is about (data.webhook_id) is never owed it. Mutes hold; repeat_after does not,
+// as for no event of this category: each says something new of the same incident. An
 // event of another category is CodeInvalid; other errors are those of [Ingest.Submit].
 // Announcing again converges.
 func (in *Ingest) Announce(ctx context.Context, e tocsin.Event, also ...string) (Result, error) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tocsin-alerts/tocsin"
@@ -110,6 +111,38 @@ func TestAnnouncementsAreMutedToo(t *testing.T) {
 	want := []tocsin.Obligation{{WebhookID: "wh_named"}, {WebhookID: "wh_fallback", Suppressed: "muted mute_b"}}
 	if diff := cmp.Diff(want, s.stored(t, "a").Owed); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What is announced of one webhook has one dedup key and one status from the first failure
+// to its disabling: repeat_after would keep all but the first from people.
+func TestAnnouncementsAreNoRepeats(t *testing.T) {
+	hourly := func(w *tocsin.Webhook) { w.RepeatAfter = tocsin.Duration(time.Hour) }
+	s := newStore(hook("fallback", events("none"), hourly), hook("named", events("pipeline", "custom.test"), hourly))
+	in, _ := start(t, s)
+	if _, err := in.Announce(t.Context(), failing("a", "wh_x"), "wh_fallback"); err != nil {
+		t.Fatal(err)
+	}
+	want := []tocsin.Obligation{{WebhookID: "wh_named"}, {WebhookID: "wh_fallback"}}
+	if diff := cmp.Diff(want, s.stored(t, "a").Owed); diff != "" {
+		t.Error(diff)
+	}
+	other := custom("other", 1)
+	if _, err := in.Submit(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	want = []tocsin.Obligation{{WebhookID: "wh_named", RepeatAfter: time.Hour}}
+	if diff := cmp.Diff(want, s.stored(t, other[0].ID).Owed); diff != "" {
+		t.Errorf("an event of another category:\n%s", diff)
+	}
+	verdicts, err := in.Verdicts(t.Context(), failing("a", "wh_x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verdicts {
+		if v.RepeatAfter != 0 || strings.Contains(v.Note, "repeat") {
+			t.Errorf("the verdict speaks of repeats: %+v", v)
+		}
 	}
 }
 

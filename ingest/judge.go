@@ -106,7 +106,9 @@ func (j *judge) passes(expr string) (ok bool, why string) {
 
 // suppression says what would keep a matching event from the webhook.
 func (j *judge) suppression(w *tocsin.Webhook, v *Verdict) {
-	v.RepeatAfter = w.RepeatAfter
+	if j.subject.category != catalog.CategoryPipeline {
+		v.RepeatAfter = w.RepeatAfter
+	}
 	var notes []string
 	if v.FallbackOf != "" {
 		notes = append(notes, fmt.Sprintf("it is the fallback of %s and gets what is announced about it, whatever it selects", v.FallbackOf))
@@ -115,8 +117,8 @@ func (j *judge) suppression(w *tocsin.Webhook, v *Verdict) {
 		v.Mute = m.ID
 		notes = append(notes, fmt.Sprintf("now it would be suppressed: mute %s by %s is in force until %s (%s)", m.ID, m.Author, m.Until.UTC().Format(time.RFC3339), m.Reason))
 	}
-	if w.RepeatAfter > 0 {
-		notes = append(notes, fmt.Sprintf("repeat_after %s: it is suppressed as a repeat when an event with the same dedup key and status was owed less than that before", w.RepeatAfter))
+	if v.RepeatAfter > 0 {
+		notes = append(notes, fmt.Sprintf("repeat_after %s: it is suppressed as a repeat when an event with the same dedup key and status was owed less than that before", v.RepeatAfter))
 	}
 	v.Note = strings.Join(notes, "; ")
 }

@@ -164,7 +164,9 @@ func (r *run) owe(rule *rule, likely int) {
 	if r.m.muter != nil {
 		o.Suppressed = r.muted(rule.webhookID)
 	}
-	if o.Suppressed == "" {
+	// What is announced is never a repeat: a webhook that is failing and one that was
+	// disabled are the same incident with the same status.
+	if o.Suppressed == "" && r.subject.category != catalog.CategoryPipeline {
 		o.RepeatAfter = rule.repeatAfter
 	}
 	r.owed = append(r.owed, o)

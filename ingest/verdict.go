@@ -32,7 +32,7 @@ type Verdict struct {
 	// Mute is the id of the mute that would suppress the event, did it come now; "" for
 	// none, and where it did not match.
 	Mute string `json:"mute,omitempty"`
-	// RepeatAfter is the webhook's, where it matched: the same status of the dedup key is
+	// RepeatAfter is the webhook's, where it matched and the category is not pipeline: the same status of the dedup key is
 	// suppressed for so long.
 	RepeatAfter tocsin.Duration `json:"repeat_after,omitempty"`
 	// Note says in words what else there is to know of a match.

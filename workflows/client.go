@@ -148,7 +148,7 @@ func EnsureSweeper(ctx context.Context, c client.Client, every time.Duration) er
 	return ensureSchedule(ctx, c, every, client.ScheduleOptions{
 		ID:     SweepID,
 		Action: &client.ScheduleWorkflowAction{ID: SweepID, Workflow: TypeSweep, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 5 * time.Minute},
-		Note:   "Rings webhooks that owe work and that nobody looks after.",
+		Note:   "Rings webhooks that owe work and wakes replays that nobody looks after; announces mutes that end.",
 	})
 }
 
@@ -158,7 +158,7 @@ func EnsureHousekeeping(ctx context.Context, c client.Client, every time.Duratio
 	return ensureSchedule(ctx, c, every, client.ScheduleOptions{
 		ID:     HousekeepingID,
 		Action: &client.ScheduleWorkflowAction{ID: HousekeepingID, Workflow: TypeHousekeeping, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 30 * time.Minute},
-		Note:   "Removes what is older than the retention, announces mutes that end, rotates the signing key, starts replays.",
+		Note:   "Removes what is older than the retention, and rotates the signing key.",
 	})
 }
 

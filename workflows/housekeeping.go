@@ -13,18 +13,15 @@ import (
 // HousekeepingResult is what one round did. Stored in histories: fields are added, never
 // renamed.
 type HousekeepingResult struct {
-	Pruned  activities.PruneResult   `json:"pruned"`
-	Mutes   activities.MutesResult   `json:"mutes"`
-	Replays activities.ReplaysResult `json:"replays"`
+	Pruned activities.PruneResult `json:"pruned"`
 }
 
 // HousekeepingFailed is the Temporal application error type of a round in which something
 // went wrong. Its details are the HousekeepingResult.
 const HousekeepingFailed = "HousekeepingFailed"
 
-// Housekeeping removes what is old, announces mutes that end, rotates the signing key and
-// starts the workflows of replays that are running. None waits for, or fails with,
-// another. What failed is left to the next round after three tries, and is the error.
+// Housekeeping removes what is old and rotates the signing key. Neither waits for, or fails
+// with, the other. What failed is left to the next round after three tries, and is the error.
 func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
 	var out HousekeepingResult
 	chores := []struct {
@@ -34,9 +31,7 @@ func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
 		longest  time.Duration
 	}{
 		{"remove what is older than the retention", acts.Prune, &out.Pruned, 5 * time.Minute},
-		{"announce mutes that end soon", acts.AnnounceMutes, &out.Mutes, time.Minute},
 		{"rotate the signing key when it is time", acts.RotateKeys, nil, time.Minute},
-		{"start replays that nobody looks after", acts.StartReplays, &out.Replays, time.Minute},
 	}
 	running := make([]workflow.Future, len(chores))
 	for i, c := range chores {

@@ -114,22 +114,26 @@ func (r *replay) step(ctx workflow.Context) error {
 	return nil
 }
 
-// wait waits for the rate, or while the replay is paused for the signal alone.
+// pausedLook is how often a paused replay looks by itself: a signal may be lost, and one
+// that was cancelled meanwhile would show as paused for ever. One that was resumed is woken
+// by the sweep.
+const pausedLook = time.Hour
+
+// wait waits for the rate, or while the replay is paused for the signal.
 func (r *replay) wait(ctx workflow.Context) error {
-	left := r.in.NotBefore.Sub(workflow.Now(ctx))
-	due := func() bool { return false }
+	left, why := r.in.NotBefore.Sub(workflow.Now(ctx)), "max_per_second"
 	switch {
 	case r.last.State == tocsin.ReplayPaused:
-		r.doing = "paused"
+		r.doing, left, why = "paused", pausedLook, "look whether it is still paused"
 	case left <= 0:
 		return nil
 	default:
 		r.doing = "waiting for max_per_second"
-		tctx, cancel := workflow.WithCancel(ctx)
-		defer cancel()
-		due = workflow.NewTimerWithOptions(tctx, left, workflow.TimerOptions{Summary: "max_per_second"}).IsReady
 	}
-	return workflow.Await(ctx, func() bool { return due() || r.changed.Len() > 0 || r.full(ctx) })
+	tctx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	timer := workflow.NewTimerWithOptions(tctx, left, workflow.TimerOptions{Summary: why})
+	return workflow.Await(ctx, func() bool { return timer.IsReady() || r.changed.Len() > 0 || r.full(ctx) })
 }
 
 // full reports whether this run should make room for a new one.

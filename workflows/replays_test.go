@@ -103,8 +103,8 @@ func TestReplayKeepsItsRateWhateverRings(t *testing.T) {
 	}
 }
 
-// Paused, it waits for the signal and for nothing else: no timer, no poll.
-func TestPausedReplayWaitsForTheSignalAlone(t *testing.T) {
+// Paused, it waits for the signal, and looks once an hour: signals may be lost.
+func TestPausedReplayWaitsForTheSignal(t *testing.T) {
 	t.Parallel()
 	r := &reel{frames: []func() activities.ReplayResult{stands(tocsin.ReplayPaused, 0), stands(tocsin.ReplayRunning, 0), stands(tocsin.ReplayCancelled, 0)}}
 	env := project(t, r, workflows.ReplayInput{ID: "replay_1"}, func(env *testsuite.TestWorkflowEnvironment) {
@@ -114,13 +114,25 @@ func TestPausedReplayWaitsForTheSignalAlone(t *testing.T) {
 			if err != nil || v.Get(&st) != nil || st.Doing != "paused" || st.ID != "replay_1" || st.Replayed != 3 {
 				t.Errorf("status is %+v (%v)", st, err)
 			}
-		}, 12*time.Hour)
-		env.RegisterDelayedCallback(changed(env), 24*time.Hour)
+		}, 10*time.Minute)
+		env.RegisterDelayedCallback(changed(env), 59*time.Minute)
 	})
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	r.want(t, "0s", "24h0m0s", "24h0m0s")
+	r.want(t, "0s", "59m0s", "59m0s")
+}
+
+// It was cancelled, and Temporal was away when that was to be signalled.
+func TestPausedReplayNoticesItsEndWithoutASignal(t *testing.T) {
+	t.Parallel()
+	r := &reel{frames: []func() activities.ReplayResult{stands(tocsin.ReplayPaused, 0), stands(tocsin.ReplayPaused, 0), stands(tocsin.ReplayCancelled, 0)}}
+	env := project(t, r, workflows.ReplayInput{ID: "replay_1"}, nil)
+	var out activities.ReplayResult
+	if err := env.GetWorkflowResult(&out); err != nil || out.State != tocsin.ReplayCancelled {
+		t.Errorf("got %+v (%v), want cancelled", out, err)
+	}
+	r.want(t, "0s", "1h0m0s", "2h0m0s")
 }
 
 // A change that is committed and signalled while the step runs, after it had looked,
@@ -164,10 +176,17 @@ func TestReplayContinuesAsNewWithItsRate(t *testing.T) {
 	then.want(t, "0s look", "1m0s")
 }
 
-// Real activities on a real store, by a clock that skips: 10 deliveries of one event each,
-// at one event in two seconds.
-func TestReplayOfADayKeepsItsRate(t *testing.T) {
-	t.Parallel()
+// film is a replay with real activities on a real store, by a clock that skips: 10
+// deliveries of one event each.
+type film struct {
+	env  *testsuite.TestWorkflowEnvironment
+	hook tocsin.Webhook
+	rung *bell
+	id   string // of the replay
+}
+
+func newFilm(t *testing.T, rate float64) *film {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
@@ -204,35 +223,62 @@ func TestReplayOfADayKeepsItsRate(t *testing.T) {
 	}
 	ahead = time.Second
 	rep, err := db.CreateReplay(t.Context(), tocsin.Replay{
-		ID: tocsin.NewID(tocsin.PrefixReplay), ReplaySelection: tocsin.ReplaySelection{WebhookID: hook.ID, What: tocsin.ReplayDelivered}, MaxRate: 0.5,
+		ID: tocsin.NewID(tocsin.PrefixReplay), ReplaySelection: tocsin.ReplaySelection{WebhookID: hook.ID, What: tocsin.ReplayDelivered}, MaxRate: rate,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	workflows.Register(env, acts)
-	began := env.Now()
-	env.ExecuteWorkflow(workflows.TypeReplay, workflows.ReplayInput{ID: rep.ID})
+	return &film{env, hook, rung, rep.ID}
+}
+
+// show runs the workflow to its end, and must replay everything.
+func (f *film) show(t *testing.T) {
+	t.Helper()
+	f.env.ExecuteWorkflow(workflows.TypeReplay, workflows.ReplayInput{ID: f.id})
 	var out activities.ReplayResult
-	if err := env.GetWorkflowResult(&out); err != nil || out.State != tocsin.ReplayDone || out.Replayed != 10 || out.Deliveries != 10 {
+	if err := f.env.GetWorkflowResult(&out); err != nil || out.State != tocsin.ReplayDone || out.Replayed != 10 || out.Deliveries != 10 {
 		t.Fatalf("got %+v (%v), want 10 replayed", out, err)
 	}
-	if took := env.Now().Sub(began); took < 18*time.Second || took > 30*time.Second {
-		t.Errorf("it took %s by the workflow's clock, want about 20 s", took)
+	if !slices.Contains(f.rung.ids, f.hook.ID) {
+		t.Errorf("rang %v, want the webhook", f.rung.ids)
 	}
-	if !slices.Contains(rung.ids, hook.ID) {
-		t.Errorf("rang %v, want the webhook", rung.ids)
+}
+
+// Temporal is away when the webhook, marked awake by then, is to be signalled. Who comes
+// after that finds it awake, and must signal it all the same.
+func TestReplayRingsUntilItIsHeard(t *testing.T) {
+	t.Parallel()
+	f := newFilm(t, 0)
+	f.rung.fail = 2
+	f.show(t)
+}
+
+// One event in two seconds.
+func TestReplayOfADayKeepsItsRate(t *testing.T) {
+	t.Parallel()
+	f := newFilm(t, 0.5)
+	began := f.env.Now()
+	f.show(t)
+	if took := f.env.Now().Sub(began); took < 18*time.Second || took > 30*time.Second {
+		t.Errorf("it took %s by the workflow's clock, want about 20 s", took)
 	}
 }
 
 // bell is a conductor that keeps whom it rang.
 type bell struct {
-	mu  sync.Mutex
-	ids []string
+	mu   sync.Mutex
+	ids  []string
+	fail int // so many rings fail first
 }
 
 func (b *bell) Ring(_ context.Context, ids ...string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.fail > 0 {
+		b.fail--
+		return errors.New("Temporal is away")
+	}
 	b.ids = append(b.ids, ids...)
 	return nil
 }

@@ -24,9 +24,7 @@ func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterActivityWithOptions(a.Sweep, activity.RegisterOptions{Name: "Sweep"})
 	r.RegisterActivityWithOptions(a.ReplayStep, activity.RegisterOptions{Name: "ReplayStep"})
 	r.RegisterActivityWithOptions(a.Prune, activity.RegisterOptions{Name: "Prune"})
-	r.RegisterActivityWithOptions(a.AnnounceMutes, activity.RegisterOptions{Name: "AnnounceMutes"})
 	r.RegisterActivityWithOptions(a.RotateKeys, activity.RegisterOptions{Name: "RotateKeys"})
-	r.RegisterActivityWithOptions(a.StartReplays, activity.RegisterOptions{Name: "StartReplays"})
 }
 
 // NewWorker returns a worker on [TaskQueue] with everything registered.

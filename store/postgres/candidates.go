@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -119,14 +120,27 @@ func (p *candidatePage) read(ctx context.Context, t *tx, tr track, candidates fu
 	return nil
 }
 
+// sentAgain counts the events of a delivery that would be sent again.
+const sentAgain = `CASE WHEN d.state IN ('delivered', 'split') THEN coalesce(nullif(
+	(SELECT count(*) FROM delivery_events m WHERE m.delivery_id = d.id AND m.fate = 'dead'), 0)::integer, d.count) ELSE d.count END`
+
 func (p *candidatePage) deliveries(t *tx, f filter) {
-	f.add("d.state = $?", p.s.What) // they are called the same
-	if len(p.s.Types) > 0 {
-		f.add(`(SELECT m.place FROM delivery_events m JOIN events e USING (seq)
-			WHERE m.delivery_id = d.id AND m.fate IS DISTINCT FROM 'moved' AND e.type = ANY($?::text[]) LIMIT 1) IS NOT NULL`, p.s.Types)
+	state := `d.state = '` + string(p.s.What) + `'` // they are called the same; What is a known one
+	if p.s.What == tocsin.ReplayDead {
+		state = `(` + state + ` OR d.state IN ('delivered', 'split') AND ` + hasDead + `)`
 	}
+	f.conditions = append(f.conditions, state)
+	if len(p.s.Types) > 0 {
+		which := `m.fate IS DISTINCT FROM 'moved'`
+		if p.s.What == tocsin.ReplayDead {
+			which += ` AND (d.state = 'dead' OR m.fate = 'dead')`
+		}
+		f.add(`(SELECT m.place FROM delivery_events m JOIN events e USING (seq)
+			WHERE m.delivery_id = d.id AND `+which+` AND e.type = ANY($?::text[]) LIMIT 1) IS NOT NULL`, p.s.Types)
+	}
+	columns := strings.Replace(deliveryColumns, "d.count", sentAgain, 1)
 	collect(t.queue(fmt.Sprintf(`SELECT %s, d.number, d.path FROM deliveries d%s ORDER BY %s LIMIT %d`,
-		deliveryColumns, f.where(), deliveryTrack.order, p.limit), f.args...), &p.out.Deliveries,
+		columns, f.where(), deliveryTrack.order, p.limit), f.args...), &p.out.Deliveries,
 		func(row pgx.CollectableRow) (d tocsin.Delivery, err error) {
 			c := deliveryCursor{}
 			err = row.Scan(append(deliveryTargets(&d), &c.number, &c.path)...)
@@ -148,6 +162,10 @@ func (p *candidatePage) events(t *tx, f filter, condition string) {
 			return e, err
 		})
 }
+
+// hasDead is for a delivery with events that are dead on their own. There is an index of
+// these alone.
+const hasDead = `(SELECT m.place FROM delivery_events m WHERE m.delivery_id = d.id AND m.fate = 'dead' LIMIT 1) IS NOT NULL`
 
 // What an event e has to do with the webhook $?. They ask for a first row, not whether
 // one EXISTS: the planner would make a join of that, and read whole tables for it.

@@ -68,8 +68,7 @@ func (db *DB) CreateKey(ctx context.Context, k tocsin.Key, hash []byte) (stored 
 	return stored, nil
 }
 
-// RotateKey implements [tocsin.Keys]. To the hash it has already, as when repeated after
-// a commit whose answer was lost, nothing changes.
+// RotateKey implements [tocsin.Keys].
 func (db *DB) RotateKey(ctx context.Context, idOrName string, hash []byte, overlap time.Duration, expires *time.Time) (stored tocsin.Key, err error) {
 	err = db.transact(ctx, "rotating key", func(t *tx) error {
 		var id string
@@ -82,6 +81,9 @@ func (db *DB) RotateKey(ctx context.Context, idOrName string, hash []byte, overl
 			return tocsin.ErrNotFound
 		}
 		if err := t.free(ctx, id, hash); err != nil {
+			return err
+		}
+		if err := t.rotatable(ctx, id, hash, overlap); err != nil {
 			return err
 		}
 		t.queue(`UPDATE api_keys SET hash = $2, old_hash = hash, old_expires_at = clock_timestamp() + $3::interval,
@@ -99,6 +101,18 @@ func (db *DB) RotateKey(ctx context.Context, idOrName string, hash []byte, overl
 		return tocsin.Key{}, err
 	}
 	return stored, nil
+}
+
+// rotatable refuses a rotation that would end a text before its time, which somebody
+// still works by. It comes after free, which keeps other rotations out.
+func (t *tx) rotatable(ctx context.Context, id string, hash []byte, overlap time.Duration) error {
+	var until *time.Time
+	t.one(nil, `SELECT old_expires_at FROM api_keys WHERE id = $1 AND hash <> $2 AND old_expires_at > clock_timestamp()`, []any{id, hash}, &until)
+	if err := t.flush(ctx); err != nil || until == nil || overlap <= 0 {
+		return err
+	}
+	return tocsin.Errorf(tocsin.CodeConflict, "the key from before the last rotation works until %s: rotate after that, or without overlap to end it now",
+		until.UTC().Format(time.RFC3339))
 }
 
 // works is for a key whose text, or whose text from before, has hash $1.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,8 +21,19 @@ var migrationFiles embed.FS
 // migrationLock is an arbitrary number that only Tocsin's migrations lock ("tocsin").
 const migrationLock = 0x746f6373696e
 
+const (
+	// migrationPoll is how often a call looks whether another has finished.
+	migrationPoll = 100 * time.Millisecond
+	// migrationTries is how often a migration begins that others kept from its locks.
+	migrationTries = 20
+)
+
 // migration is one numbered file; its version is its place in the list, from 1.
 type migration struct{ name, sql string }
+
+// alone is the first line of a migration whose statements run each on their own, outside
+// of a transaction: those of indexes that are built beside others' work.
+const alone = "-- no transaction\n"
 
 // migrations returns all migrations in order. A gap in the numbers is an error.
 func migrations() ([]migration, error) {
@@ -42,42 +55,165 @@ func migrations() ([]migration, error) {
 	return all, nil
 }
 
-// Migrate brings the schema up to date, all in one transaction, under an advisory lock
-// that makes concurrent calls wait for each other. A schema newer than this program is
-// an *Error with CodeConflict that names both versions.
+// Migrate brings the schema up to date, each migration in a transaction of its own,
+// while a lock makes concurrent calls wait for each other. Others go on working: what
+// needs a table for itself does not wait for it long, and big indexes are built beside
+// them. A schema newer than this program is an *Error with CodeConflict that names both
+// versions.
 func (db *DB) Migrate(ctx context.Context) error {
 	all, err := migrations()
 	if err != nil {
 		return fmt.Errorf("reading migrations: %w", err)
 	}
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
-	return wrap("migrating store", err)
+	pooled, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return wrap("migrating store", err)
+	}
+	// The session ends with the call, and its lock and settings with it.
+	m := &migrating{conn: pooled.Hijack(), all: all, lockTimeout: db.migrationLockTimeout}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_ = m.conn.Close(ctx) // it is done with either way
+	}()
+	return wrap("migrating store", m.run(ctx))
 }
 
-func migrate(ctx context.Context, tx pgx.Tx, all []migration) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (
-		version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`)
-	if err != nil {
+// migrating is one call of Migrate, on a session of its own.
+type migrating struct {
+	conn        *pgx.Conn
+	all         []migration
+	lockTimeout time.Duration
+}
+
+func (m *migrating) run(ctx context.Context) error {
+	if err := m.lock(ctx); err != nil {
 		return err
 	}
 	var have int
-	if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&have); err != nil {
-		return err
-	}
-	if have > len(all) {
-		return tocsin.Errorf(tocsin.CodeConflict, "the store's schema has version %d, newer than this program's %d: use a newer program", have, len(all))
-	}
-	for i, m := range all[have:] {
-		// Without arguments the simple protocol is used, which takes many statements.
-		if _, err := tx.Conn().PgConn().Exec(ctx, m.sql).ReadAll(); err != nil {
-			return fmt.Errorf("applying %s: %w", m.name, err)
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO schema_version (version, name) VALUES ($1, $2)`, have+i+1, m.name); err != nil {
+	for _, sql := range []string{
+		`SET lock_timeout = 0`, `SET statement_timeout = 0`, // of the role or the database: an index takes its time
+		`CREATE TABLE IF NOT EXISTS schema_version (
+			version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+	} {
+		if _, err := m.conn.Exec(ctx, sql); err != nil {
 			return err
 		}
 	}
+	if err := m.conn.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&have); err != nil {
+		return err
+	}
+	if have > len(m.all) {
+		return tocsin.Errorf(tocsin.CodeConflict, "the store's schema has version %d, newer than this program's %d: use a newer program", have, len(m.all))
+	}
+	for i, next := range m.all[have:] {
+		if have == 0 { // nobody uses it yet: what others need not wait for takes longer
+			next.sql = strings.NewReplacer(alone, "", " CONCURRENTLY", "").Replace(next.sql)
+		}
+		if err := m.apply(ctx, have+i+1, next); err != nil {
+			return fmt.Errorf("applying %s: %w", next.name, err)
+		}
+	}
 	return nil
+}
+
+// lock waits for other calls by asking again and again: who waits for a lock in a
+// statement has a snapshot, which an index that is built beside others' work waits for.
+func (m *migrating) lock(ctx context.Context) error {
+	for {
+		var ours bool
+		if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(migrationLock)).Scan(&ours); err != nil || ours {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(migrationPoll):
+		return nil
+	}
+}
+
+const applied = `INSERT INTO schema_version (version, name) VALUES ($1, $2)`
+
+func (m *migrating) apply(ctx context.Context, version int, next migration) error {
+	if strings.HasPrefix(next.sql, alone) {
+		for _, statement := range statements(next.sql) {
+			if err := m.index(ctx, statement); err != nil {
+				return err
+			}
+		}
+		_, err := m.conn.Exec(ctx, applied, version, next.name)
+		return err
+	}
+	for try := 1; ; try++ {
+		err := m.transact(ctx, version, next)
+		if try == migrationTries || !isState(err, "55P03", "40P01") { // others have what it needs
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// transact applies a migration whole. Who waits to have a table for itself makes all
+// wait that come later, so it gives up soon.
+func (m *migrating) transact(ctx context.Context, version int, next migration) error {
+	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", m.lockTimeout.Milliseconds())); err != nil {
+			return err
+		}
+		// Without arguments the simple protocol is used, which takes many statements.
+		if _, err := tx.Conn().PgConn().Exec(ctx, next.sql).ReadAll(); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, applied, version, next.name)
+		return err
+	})
+}
+
+// statements splits a migration: each ends with a line, and comments are lines.
+func statements(sql string) (all []string) {
+	var lines []string
+	for line := range strings.Lines(sql) {
+		if !strings.HasPrefix(line, "--") {
+			lines = append(lines, line)
+		}
+	}
+	for _, s := range strings.Split(strings.Join(lines, ""), ";\n") {
+		if s = strings.TrimSpace(s); s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+var newIndex = regexp.MustCompile(`^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ON `)
+
+// index builds an index, unless it is there. One that was cut off is there and of no use:
+// it goes first.
+func (m *migrating) index(ctx context.Context, statement string) error {
+	name := newIndex.FindStringSubmatch(statement)
+	if name == nil {
+		return fmt.Errorf("not an index that can be built again: %s", statement)
+	}
+	var broken bool
+	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)`, name[1]).Scan(&broken)
+	if err != nil {
+		return err
+	}
+	if broken {
+		if _, err := m.conn.Exec(ctx, `DROP INDEX CONCURRENTLY IF EXISTS `+name[1]); err != nil {
+			return err
+		}
+	}
+	_, err = m.conn.PgConn().Exec(ctx, statement).ReadAll()
+	return err
 }

@@ -49,6 +49,8 @@ type DB struct {
 	log    *slog.Logger
 	hints  *hints
 	passes passes
+	// migrationLockTimeout is how long a migration waits for a table that others use.
+	migrationLockTimeout time.Duration
 }
 
 // Open returns a store on the database that a URL (postgres://…) or keyword string
@@ -86,7 +88,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	return &DB{pool: pool, log: o.Logger, hints: newHints(pool, o.Logger)}, nil
+	return &DB{pool: pool, log: o.Logger, hints: newHints(pool, o.Logger), migrationLockTimeout: 3 * time.Second}, nil
 }
 
 // sessionSettings are what no session may be without. A process that is frozen or cut off

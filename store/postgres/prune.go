@@ -62,10 +62,13 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
 		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
 		{r.History, func(t time.Time) (bool, error) {
-			return inTurn(&db.passes.events, more, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
+			if more { // what refers to events has to go first
+				return true, nil
+			}
+			return pass(&db.passes.events, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
 		}},
 		{r.Keys, func(t time.Time) (bool, error) {
-			return inTurn(&db.passes.keys, more, p.gone.Events, limit, p.keys(ctx, t))
+			return pass(&db.passes.keys, p.gone.Events, limit, p.keys(ctx, t))
 		}},
 		{r.Audit, func(t time.Time) (bool, error) {
 			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit))
@@ -96,17 +99,13 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 	return p.gone, more, nil
 }
 
-// inTurn goes through what is needed as long as other things refer to it: not before none
-// of those has to go any more, and again where this call removed some of them.
-func inTurn[Place any](pass *sweep.Pass[Place], wait bool, removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
-	if wait {
-		pass.Restart()
-		return true, nil
-	}
+// pass goes on through what is needed as long as other things refer to it, and once more
+// where this call removed some of those.
+func pass[Place any](p *sweep.Pass[Place], removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
 	if removed > 0 {
-		pass.Again()
+		p.Again()
 	}
-	return pass.Run(limit, pruneChunk, step)
+	return p.Run(limit, pruneChunk, step)
 }
 
 // byIndex keeps the planner on the indexes that are there for pruning: by old statistics
@@ -186,11 +185,14 @@ func (p *pruning) suppressed(ctx context.Context, before time.Time) func(n int) 
 	return p.plain(ctx, pruneSuppressed, before, &p.gone.Suppressed)
 }
 
+// auditOver is for an entry with an outcome, or one that will get none any more.
+const auditOver = `outcome <> '' OR at < clock_timestamp() - interval '1 day'`
+
 // What needs no more than to be old. Each statement counts what it removed.
 const (
 	pruneAudit = `
 WITH gone AS (
-	DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
+	DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE at < $1 AND (` + auditOver + `) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
 ) SELECT count(*) FROM gone`
 	pruneReplays = `
 WITH gone AS (

@@ -134,18 +134,22 @@ func (db *DB) keepRefs(t *tx, webhookID string, refs map[string]json.RawMessage,
 }
 
 // updateLease keeps count of failures and sets backoff. A backoff that was learned of
-// an older configuration says nothing about the new one.
+// an older configuration says nothing about the new one. With no failure before this one,
+// since when it fails begins anew, whatever is stored: a program that did not know of it
+// left it behind at a success.
 func (r *recording) updateLease(t *tx) {
 	current := r.version == r.f.Version
 	var due *time.Time
-	if current && (r.o.State == tocsin.DeliveryReady || r.o.State == tocsin.DeliverySplit && r.o.Backoff > 0) {
+	ended := r.o.State == tocsin.DeliverySplit || r.o.State == tocsin.DeliveryDead
+	if current && (r.o.State == tocsin.DeliveryReady || ended && r.o.Backoff > 0) {
 		at := r.now.Add(r.o.Backoff)
 		due = &at
 	}
 	t.queue(`UPDATE leases SET
 			seen_at = CASE WHEN fence = $2 THEN $3 ELSE seen_at END,
 			failures = CASE WHEN $4 THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
-			failing_since = CASE WHEN $4 THEN NULL WHEN $5 THEN coalesce(failing_since, $3) ELSE failing_since END,
+			failing_since = CASE WHEN $4 THEN NULL WHEN NOT $5 THEN failing_since
+				WHEN failures > 0 THEN coalesce(failing_since, $3) ELSE $3 END,
 			rejections = CASE WHEN $4 THEN 0 WHEN $8 THEN rejections + 1 ELSE rejections END,
 			last_delivery = CASE WHEN $4 THEN $3 ELSE last_delivery END,
 			last_error = CASE WHEN $6 <> '' THEN $6 ELSE last_error END,

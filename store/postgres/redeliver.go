@@ -66,7 +66,7 @@ func (r *redelivery) refusal() error {
 		return tocsin.ErrNotFound
 	case r.state == tocsin.DeliveryReady || r.state == tocsin.DeliverySending:
 		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s is open already: it is %s", r.id, r.state)
-	case r.state == tocsin.DeliverySplit:
+	case r.state == tocsin.DeliverySplit && r.events["dead"] == 0:
 		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver the deliveries it became", r.id)
 	case r.due() == 0:
 		return tocsin.Errorf(tocsin.CodeConflict, "delivery %s has no event left of its own: redeliver its children", r.id)
@@ -76,6 +76,12 @@ func (r *redelivery) refusal() error {
 
 // due counts the events of the next attempt.
 func (r *redelivery) due() int64 { return r.events.due(r.state) }
+
+// selected reports whether a replay of this kind sends the delivery again.
+func (r *redelivery) selected(what tocsin.ReplayWhat) bool {
+	dead := what == tocsin.ReplayDead && restDelivered(r.state) && r.events["dead"] > 0
+	return dead || string(r.state) == string(what) // they are called the same
+}
 
 // censusOf counts a delivery's events by fate; "" for those that share the delivery's.
 type censusOf map[string]int64
@@ -93,9 +99,15 @@ func (c censusOf) count(t *tx, deliveryID string) {
 		})
 }
 
+// restDelivered reports whether events without a fate of their own were delivered: in a split
+// delivery, too, those that are neither dead nor moved.
+func restDelivered(state tocsin.DeliveryState) bool {
+	return state == tocsin.DeliveryDelivered || state == tocsin.DeliverySplit
+}
+
 // undelivered counts the events that are to be owed again.
 func (c censusOf) undelivered(state tocsin.DeliveryState) int64 {
-	if state == tocsin.DeliveryDelivered {
+	if restDelivered(state) {
 		return c["dead"]
 	}
 	return c["dead"] + c[""]
@@ -129,7 +141,7 @@ func (r *redelivery) reopen(t *tx) tocsin.Balance {
 	if owed == 0 {
 		rest = "again"
 	}
-	t.queue(reopenFates, r.id, r.state == tocsin.DeliveryDelivered, rest)
+	t.queue(reopenFates, r.id, restDelivered(r.state), rest)
 	t.one(nil, reopenDelivery, []any{r.id, r.due(), owed, owed == 0}, deliveryTargets(&r.reopened)...)
 	move := tocsin.Balance{InFlight: owed, Dead: -r.events["dead"]}
 	switch r.state {

@@ -117,13 +117,15 @@ func (r *repeats) suppresses(o tocsin.Obligation, e *tocsin.Event, now time.Time
 	return false
 }
 
-// keep stores what became of the incidents, for the next call.
+// keep stores what became of the incidents, for the next call. A call that received its
+// events earlier than what is stored decided later all the same; the last event is the
+// one received last, so that the row stays.
 func (r *repeats) keep(t *tx) {
 	var webhooks, keys, statuses []string
 	var times []time.Time
 	for _, k := range r.order {
 		l, before := r.last[k], r.stored[k]
-		if l.status == before.status && l.at.Equal(before.at) {
+		if l.at.Before(before.at) || l.status == before.status && l.at.Equal(before.at) {
 			continue
 		}
 		webhooks, keys, statuses, times = append(webhooks, k.webhookID), append(keys, k.dedupKey), append(statuses, string(l.status)), append(times, l.at)

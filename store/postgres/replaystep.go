@@ -87,7 +87,7 @@ func (s *replaying) look(t *tx) {
 // send makes deliveries ready: those that still are what the replay selects.
 func (s *replaying) send(t *tx) (move tocsin.Balance, deliveries, events int64) {
 	for _, r := range s.sends {
-		if r.refusal() != nil || r.webhook != s.replay.WebhookID || string(r.state) != string(s.replay.What) {
+		if r.refusal() != nil || r.webhook != s.replay.WebhookID || !r.selected(s.replay.What) {
 			continue
 		}
 		move = move.Add(r.reopen(t))

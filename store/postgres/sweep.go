@@ -175,7 +175,7 @@ SELECT (SELECT count(*) FROM deliveries WHERE NOT open AND finished_at < $1),
 	(SELECT count(*) FROM old_events),
 	(SELECT count(*) FROM event_keys k LEFT JOIN events e USING (seq) LEFT JOIN old_events o USING (seq)
 		WHERE k.received_at < $2 AND (e.received_at IS NULL OR o.seq IS NOT NULL)),
-	(SELECT count(*) FROM audit WHERE at < $3) + (SELECT count(*) FROM replays WHERE finished_at < $3) + (SELECT count(*) FROM mutes WHERE ends_at < $3),
+	(SELECT count(*) FROM audit WHERE at < $3 AND (` + auditOver + `)) + (SELECT count(*) FROM replays WHERE finished_at < $3) + (SELECT count(*) FROM mutes WHERE ends_at < $3),
 	(SELECT count(*) FROM refs WHERE updated_at < $4) + (SELECT count(*) FROM repeats WHERE at < $5)`
 
 // Prunable implements [tocsin.Pruner]: what Prune would remove when called until

@@ -1,13 +1,15 @@
 package postgres_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/store/postgres"
@@ -51,28 +53,145 @@ INSERT INTO api_keys VALUES ('key_1', 'ci', 'hash', '{ingest}', now());
 INSERT INTO ledger_deltas (webhook_id, accepted, pending) VALUES ('wh_a', 1, 1);
 INSERT INTO ledger_deltas (webhook_id, accepted, dead) VALUES ('wh_b', 1, 1);`
 
-// TestUpgrade: a store of the first version goes on where it was.
-func TestUpgrade(t *testing.T) {
-	url := pgtest.URL(t)
+// firstVersion makes a store of the first version, with what it held.
+func firstVersion(t *testing.T, url string) {
+	t.Helper()
 	first, err := os.ReadFile("migrations/0001_schema.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
+	if _, err := connect(t, url).PgConn().Exec(t.Context(), string(first)+before).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	if _, err := conn.PgConn().Exec(t.Context(), string(first)+before).ReadAll(); err != nil {
-		t.Fatal(err)
-	}
-	old, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
+}
+
+// TestUpgrade: a store of the first version goes on where it was, whoever migrates it.
+func TestUpgrade(t *testing.T) {
+	url := pgtest.URL(t)
+	firstVersion(t, url)
+	old := unmigrated(t, url)
 	if err := old.Ping(t.Context()); tocsin.CodeOf(err) != tocsin.CodeUnavailable {
 		t.Fatalf("before it is migrated: got %v, want code %q", err, tocsin.CodeUnavailable)
 	}
-	storetest.Upgraded(t, open(t, url), time.Now().Add(-time.Minute))
+	another := later(func() error { return old.Migrate(context.Background()) })
+	db := open(t, url)
+	if err := another(); err != nil {
+		t.Fatalf("migrating at the same time: %v", err)
+	}
+	migrated(t, url)
+	storetest.Upgraded(t, db, time.Now().Add(-time.Minute))
+}
+
+// unmigrated opens a store as it is.
+func unmigrated(t *testing.T, url string) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), url, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// migrated checks that every index that was to be built is there, and whole.
+func migrated(t *testing.T, url string) {
+	t.Helper()
+	want := []string{"deliveries_finished", "delivery_events_dead", "event_keys_received", "refs_updated", "suppressed_at", "suppressed_seq"}
+	var got, broken []string
+	if err := connect(t, url).QueryRow(t.Context(), `SELECT coalesce(array_agg(relname::text ORDER BY relname::text COLLATE "C") FILTER (WHERE relname = ANY($1)), '{}'),
+		coalesce(array_agg(relname::text) FILTER (WHERE NOT indisvalid), '{}') FROM pg_index JOIN pg_class ON oid = indexrelid`, want).Scan(&got, &broken); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(broken) > 0 {
+		t.Errorf("broken indexes: %v; indexes (-want +got):\n%s", broken, diff)
+	}
+}
+
+// TestMigrateIsCutOff holds up the building of an index. Meanwhile events are appended;
+// then the call is cut off, and the next one makes up for it.
+func TestMigrateIsCutOff(t *testing.T) {
+	url := pgtest.URL(t)
+	firstVersion(t, url)
+	db := unmigrated(t, url)
+	g := &gate{t: t, conn: connect(t, url), see: connect(t, url)}
+	g.run(g.conn, `BEGIN; INSERT INTO suppressed VALUES ('wh_b', 4711, 0, 'never committed', now())`)
+	ctx, cut := context.WithCancel(t.Context())
+	defer cut()
+	migrating := later(func() error { return db.Migrate(ctx) })
+	g.waiting(1)
+	muted := storetest.Owe(storetest.Event(100), "wh_b")
+	muted.Owed[0].Suppressed = tocsin.ReasonMuted
+	appendSoon(t, db, storetest.Owe(storetest.Event(101)), muted)
+	cut()
+	if err := migrating(); err == nil {
+		t.Fatal("a call that was cut off has succeeded")
+	}
+	var version int
+	var broken bool
+	if err := g.see.QueryRow(t.Context(), `SELECT max(version), EXISTS (SELECT FROM pg_index WHERE NOT indisvalid) FROM schema_version`).Scan(&version, &broken); err != nil {
+		t.Fatal(err)
+	}
+	if version != 3 || !broken {
+		t.Errorf("after it was cut off: version %d, an index is left half: %v; want version 3 and one", version, broken)
+	}
+	g.run(g.conn, `ROLLBACK`)
+	next := open(t, url)
+	migrated(t, url)
+	if err := next.Ping(t.Context()); err != nil {
+		t.Errorf("pinging: %v", err)
+	}
+	balances, err := next.Balances(t.Context())
+	if err != nil || len(balances) != 2 || balances[1].Suppressed != 1 {
+		t.Errorf("got balances %+v, %v", balances, err)
+	}
+	storetest.CheckLedger(t, next)
+}
+
+// TestMigrateGivesWay: who uses a table that a migration wants for itself keeps others
+// from it for no longer than the migration waits.
+func TestMigrateGivesWay(t *testing.T) {
+	url := pgtest.URL(t)
+	firstVersion(t, url)
+	db := unmigrated(t, url)
+	db.SetMigrationLockTimeout(500 * time.Millisecond)
+	g := &gate{t: t, conn: connect(t, url), see: connect(t, url)}
+	g.run(g.conn, `BEGIN; SELECT FROM leases`)
+	migrating := later(func() error { return db.Migrate(t.Context()) })
+	g.waiting(1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := connect(t, url).Exec(ctx, `SELECT FROM leases`); err != nil {
+		t.Fatalf("another who reads: %v", err)
+	}
+	g.run(g.conn, `ROLLBACK`)
+	if err := migrating(); err != nil {
+		t.Fatal(err)
+	}
+	migrated(t, url)
+}
+
+// TestMigrateGivesUp: a table that is never free is an error that says so.
+func TestMigrateGivesUp(t *testing.T) {
+	url := pgtest.URL(t)
+	firstVersion(t, url)
+	db := unmigrated(t, url)
+	db.SetMigrationLockTimeout(time.Millisecond)
+	g := &gate{t: t, conn: connect(t, url), see: connect(t, url)}
+	g.run(g.conn, `BEGIN; SELECT FROM leases`)
+	if err := db.Migrate(t.Context()); tocsin.CodeOf(err) != tocsin.CodeUnavailable || !strings.Contains(err.Error(), "0002_reliability.sql") {
+		t.Fatalf("got %v, want code %q and the migration's name", err, tocsin.CodeUnavailable)
+	}
+	g.run(g.conn, `ROLLBACK`)
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	migrated(t, url)
+}
+
+// TestStaleFailingSince: a program of the first version leaves since when behind.
+func TestStaleFailingSince(t *testing.T) {
+	url := pgtest.URL(t)
+	storetest.StaleFailingSince(t, open(t, url), func(webhookID string) {
+		exec(t, url, `UPDATE leases SET failing_since = now() - interval '9 days', failures = 0 WHERE webhook_id = $1`, webhookID)
+	})
 }

@@ -163,7 +163,7 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 			returning(t.queue(`SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = $1`, id), &stored)
 			return nil
 		}
-		if to == tocsin.StateActive && !l.state.Delivers() {
+		if !l.state.Delivers() {
 			t.queue(`UPDATE deliveries d SET first_attempt_at = d.first_attempt_at + ($2 - w.state_since)
 				FROM webhooks w WHERE w.id = $1 AND d.webhook_id = $1 AND d.open`, id, l.now)
 		}
@@ -171,6 +171,7 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 			WHERE id = $1 RETURNING `+webhookColumns, id, to, reason, l.now), &stored)
 		t.queue(`UPDATE leases SET due_at = NULL, failures = CASE WHEN $2 THEN 0 ELSE failures END,
 			failing_since = CASE WHEN $2 THEN NULL ELSE failing_since END,
+			announced = CASE WHEN $2 THEN least(announced, 1) ELSE announced END,
 			rejections = CASE WHEN $2 THEN 0 ELSE rejections END WHERE webhook_id = $1`,
 			id, to == tocsin.StateActive)
 		t.queue(nextRevision)

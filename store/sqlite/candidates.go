@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -120,15 +121,21 @@ func (t *tx) candidates(s tocsin.ReplaySelection, f filter, limit int, c *tocsin
 			` ORDER BY e.received_at, e.seq LIMIT ?`, append(append([]any{s.WebhookID}, f.args...), limit)...)
 		return last, err
 	}
-	f.add(true, `d.state = ?`, string(s.What)) // they are called the same
+	state, which := `d.state = ?`, `m.bucket <> 'split'` // state and selection are called the same
+	if s.What == tocsin.ReplayDead {
+		state = `(d.state = ? OR d.state IN ('delivered', 'split')
+			AND EXISTS (SELECT 1 FROM delivery_events m INDEXED BY delivery_events_dead WHERE m.delivery = d.n AND m.bucket = 'dead'))`
+		which += ` AND (d.state = 'dead' OR m.bucket = 'dead')`
+	}
+	f.add(true, state, string(s.What))
 	f.add(len(s.Types) > 0, `EXISTS (SELECT 1 FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
-		WHERE m.delivery = d.n AND m.bucket <> 'split' AND e.type IN (SELECT value FROM json_each(?)))`, types)
+		WHERE m.delivery = d.n AND `+which+` AND e.type IN (SELECT value FROM json_each(?)))`, types)
 	_, err = list(t, func(r row) (struct{}, error) {
 		d, err := scanDelivery(r)
 		c.Deliveries = append(c.Deliveries, d.Delivery)
 		last = &replayPlace{micros(d.CreatedAt), d.n}
 		return struct{}{}, err
-	}, `SELECT `+deliveryColumns+` FROM `+deliveryTrack.from+f.String()+` ORDER BY d.created_at, d.n LIMIT ?`, append(f.args, limit)...)
+	}, `SELECT `+strings.Replace(deliveryColumns, "d.count", sentAgain, 1)+` FROM `+deliveryTrack.from+f.String()+` ORDER BY d.created_at, d.n LIMIT ?`, append(f.args, limit)...)
 	return last, err
 }
 
@@ -140,6 +147,10 @@ const (
 		WHERE m.seq = e.seq AND d.webhook_id = w.id AND m.bucket <> 'split' AND %s)`
 	stillOwed = `m.owed AND d.state IN ('ready', 'sending')`
 )
+
+// sentAgain counts the events of a delivery that would be sent again.
+const sentAgain = `CASE WHEN d.state IN ('delivered', 'split') THEN coalesce(nullif((SELECT count(*)
+	FROM delivery_events m INDEXED BY delivery_events_dead WHERE m.delivery = d.n AND m.bucket = 'dead'), 0), d.count) ELSE d.count END`
 
 // replayConditions are what each selection asks of an event; nothing for those of
 // deliveries.

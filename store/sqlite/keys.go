@@ -100,7 +100,7 @@ func (db *DB) DeleteKey(ctx context.Context, idOrName string) error {
 	})
 }
 
-// RotateKey implements tocsin.Keys. To the hash it has already nothing changes.
+// RotateKey implements tocsin.Keys.
 func (db *DB) RotateKey(ctx context.Context, idOrName string, hash []byte, overlap time.Duration, expires *time.Time) (k tocsin.Key, err error) {
 	err = db.write(ctx, "rotating key", func(t *tx) error {
 		k, err = one(t, t.scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC`, idOrName)
@@ -109,6 +109,14 @@ func (db *DB) RotateKey(ctx context.Context, idOrName string, hash []byte, overl
 		}
 		if err := t.free(k.ID, hash); err != nil {
 			return err
+		}
+		var same bool
+		if err := t.get(`SELECT hash = ? FROM api_keys WHERE id = ?`, []any{hash, k.ID}, &same); err != nil {
+			return err
+		}
+		if k.OldExpiresAt != nil && overlap > 0 && !same { // somebody still works by the text that would end
+			return tocsin.Errorf(tocsin.CodeConflict, "the key from before the last rotation works until %s: rotate after that, or without overlap to end it now",
+				k.OldExpiresAt.Format(time.RFC3339))
 		}
 		if _, err := t.exec(`UPDATE api_keys SET hash = ?2, old_hash = hash, old_expires_at = ?3, expires_at = coalesce(?4, expires_at)
 			WHERE id = ?1 AND hash <> ?2`, k.ID, hash, micros(t.now.Add(overlap)), maybe(expires)); err != nil {

@@ -42,37 +42,48 @@ func loadMigrations() ([]migration, error) {
 	return all, nil
 }
 
-// Migrate implements tocsin.Store: all that is missing, in one transaction.
+// Migrate implements tocsin.Store: each version that is missing, in a transaction of its
+// own.
 func (db *DB) Migrate(ctx context.Context) error {
 	all, err := loadMigrations()
 	if err != nil {
 		return fmt.Errorf("reading migrations: %w", err)
 	}
-	from := len(all)
-	err = db.write(ctx, "migrating store "+db.path, func(t *tx) (err error) {
-		if err := t.script(`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`); err != nil {
-			return err
-		}
-		if from, err = version(t); err != nil {
-			return err
-		}
-		if err := notNewer(from, len(all), db.path); err != nil {
-			return err
-		}
-		for _, m := range all[from:] {
-			if err := t.script(m.text); err != nil {
-				return fmt.Errorf("version %d: %w", m.version, err)
+	from := -1
+	for done := false; !done && err == nil; {
+		err = db.write(ctx, "migrating store "+db.path, func(t *tx) (err error) {
+			stored, err := t.migrate(all, db.path)
+			if from < 0 {
+				from = stored
 			}
-			if _, err := t.exec(`INSERT INTO schema_version VALUES (?, ?)`, m.version, micros(t.now)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+			done = stored >= len(all)
+			return err
+		})
+	}
 	if err == nil && from < len(all) {
 		db.logger.InfoContext(ctx, "store migrated", "path", db.path, "from", from, "to", len(all))
 	}
 	return err
+}
+
+// migrate applies the next version that is missing, if any, and returns the one stored
+// before.
+func (t *tx) migrate(all []migration, path string) (stored int, err error) {
+	if err := t.script(`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`); err != nil {
+		return 0, err
+	}
+	if stored, err = version(t); err != nil {
+		return 0, err
+	}
+	if err := notNewer(stored, len(all), path); err != nil || stored == len(all) {
+		return stored, err
+	}
+	next := all[stored]
+	if err := t.script(next.text); err != nil {
+		return stored, fmt.Errorf("version %d: %w", next.version, err)
+	}
+	_, err = t.exec(`INSERT INTO schema_version VALUES (?, ?)`, next.version, micros(t.now))
+	return stored, err
 }
 
 func version(t *tx) (int, error) {

@@ -16,6 +16,8 @@ const (
 	pruneDeliveries = 50
 	// repeatsKept is the longest repeat_after that a webhook can have.
 	repeatsKept = 30 * 24 * time.Hour
+	// auditOpen is how long an audit entry may still get its outcome.
+	auditOpen = 24 * time.Hour
 )
 
 // moment is the place of an event or key among those that are old, in microseconds.
@@ -56,13 +58,16 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
 		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
 		{r.History, func(t int64) (bool, error) {
-			return inTurn(&db.passes.events, more, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
+			if more { // what refers to events has to go first
+				return true, nil
+			}
+			return pass(&db.passes.events, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
 		}},
 		{r.Keys, func(t int64) (bool, error) {
-			return inTurn(&db.passes.keys, more, p.gone.Events, limit, p.keys(ctx, t))
+			return pass(&db.passes.keys, p.gone.Events, limit, p.keys(ctx, t))
 		}},
 		{r.Audit, func(t int64) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit))
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit, micros(now.Add(-auditOpen))))
 		}},
 		{r.Audit, func(t int64) (bool, error) {
 			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneReplays, t, &p.gone.Audit))
@@ -90,17 +95,13 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 	return p.gone, more, nil
 }
 
-// inTurn goes through what is needed as long as other things refer to it: not before none
-// of those has to go any more, and again where this call removed some of them.
-func inTurn[Place any](pass *sweep.Pass[Place], wait bool, removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
-	if wait {
-		pass.Restart()
-		return true, nil
-	}
+// pass goes on through what is needed as long as other things refer to it, and once more
+// where this call removed some of those.
+func pass[Place any](p *sweep.Pass[Place], removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
 	if removed > 0 {
-		pass.Again()
+		p.Again()
 	}
-	return pass.Run(limit, pruneChunk, step)
+	return p.Run(limit, pruneChunk, step)
 }
 
 func scanNumber(r row) (n int64, err error) {
@@ -181,17 +182,17 @@ func (p *pruning) suppressed(ctx context.Context, before int64) func(n int) (int
 
 // What needs no more than to be old.
 const (
-	pruneAudit   = `DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ? ORDER BY at LIMIT ?)`
+	pruneAudit   = `DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ?1 AND (outcome <> '' OR at < ?3) ORDER BY at LIMIT ?2)`
 	pruneReplays = `DELETE FROM replays WHERE n IN (SELECT n FROM replays WHERE finished_at < ? LIMIT ?)`
 	pruneMutes   = `DELETE FROM mutes WHERE n IN (SELECT n FROM mutes WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
 	pruneRefs    = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
 )
 
 // plain removes by one of these, and adds to count.
-func (p *pruning) plain(ctx context.Context, sql string, before int64, count *int64) func(n int) (int, error) {
+func (p *pruning) plain(ctx context.Context, sql string, before int64, count *int64, more ...any) func(n int) (int, error) {
 	return func(n int) (gone int, err error) {
 		err = p.db.write(ctx, "pruning", func(t *tx) (err error) {
-			gone, err = t.exec(sql, before, n)
+			gone, err = t.exec(sql, append([]any{before, n}, more...)...)
 			return err
 		})
 		if err != nil {

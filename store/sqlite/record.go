@@ -176,7 +176,9 @@ func (t *tx) bear(d delivery, o tocsin.Outcome, members []member) (map[int]membe
 	return left, nil
 }
 
-// learn notes what the attempt says of the webhook.
+// learn notes what the attempt says of the webhook. With no failure before this one,
+// since when it fails begins anew, whatever is stored: a program that did not know of it
+// left it behind at a success.
 func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	switch {
 	case o.State == tocsin.DeliveryDelivered, delivered > 0:
@@ -185,7 +187,7 @@ func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 		}
 	case o.Failed, o.Rejected:
 		if _, err := t.exec(`UPDATE leases SET failures = failures + ?1, rejections = rejections + ?2,
-			failing_since = iif(?1, coalesce(failing_since, ?3), failing_since) WHERE webhook_id = ?4`,
+			failing_since = CASE WHEN NOT ?1 THEN failing_since WHEN failures > 0 THEN coalesce(failing_since, ?3) ELSE ?3 END WHERE webhook_id = ?4`,
 			o.Failed, o.Rejected, micros(t.now), f.WebhookID); err != nil {
 			return err
 		}
@@ -199,7 +201,8 @@ func (t *tx) learn(f tocsin.Fence, o tocsin.Outcome, delivered int) error {
 	if err != nil || w.Version != f.Version {
 		return err
 	}
-	if o.State == tocsin.DeliveryReady || o.State == tocsin.DeliverySplit && o.Backoff > 0 {
+	ended := o.State == tocsin.DeliverySplit || o.State == tocsin.DeliveryDead
+	if o.State == tocsin.DeliveryReady || ended && o.Backoff > 0 {
 		due := micros(t.now.Add(o.Backoff))
 		if _, err := t.exec(`UPDATE leases SET due_at = max(?, coalesce(due_at, 0)) WHERE webhook_id = ?`, due, f.WebhookID); err != nil {
 			return err

@@ -72,14 +72,25 @@ func (t *tx) sendAgain(r *tocsin.Replay, w tocsin.Webhook, id string) (events in
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case d.WebhookID != w.ID, string(d.State) != string(r.What):
+	case d.WebhookID != w.ID:
 		return 0, nil
+	}
+	if selected, err := t.selected(r.What, d); err != nil || !selected {
+		return 0, err
 	}
 	events, err = t.redeliver(d, w)
 	if tocsin.CodeOf(err) == tocsin.CodeConflict {
 		return 0, nil
 	}
 	return events, err
+}
+
+// selected reports whether a replay of this kind sends the delivery again.
+func (t *tx) selected(what tocsin.ReplayWhat, d delivery) (bool, error) {
+	if what == tocsin.ReplayDead && (d.State == tocsin.DeliveryDelivered || d.State == tocsin.DeliverySplit) {
+		return t.hasDead(d.n)
+	}
+	return string(d.State) == string(what), nil // they are called the same
 }
 
 // oweEvent owes an event that is there, under the generation after its last.

@@ -105,10 +105,17 @@ func (t *tx) redeliver(d delivery, w tocsin.Webhook) (events int, err error) {
 	switch {
 	case d.open():
 		return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s is owed already", d.ID)
-	case d.State == tocsin.DeliverySplit:
-		return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver its children", d.ID)
 	case w.State == tocsin.StateDeleted:
 		return 0, tocsin.Errorf(tocsin.CodeConflict, "webhook %s of delivery %s is deleted", w.Name, d.ID)
+	}
+	if d.State == tocsin.DeliverySplit {
+		dead, err := t.hasDead(d.n)
+		if err != nil {
+			return 0, err
+		}
+		if !dead {
+			return 0, tocsin.Errorf(tocsin.CodeConflict, "delivery %s was split: redeliver its children", d.ID)
+		}
 	}
 	if events, err = t.oweAgain(d); err != nil {
 		return 0, err
@@ -118,6 +125,12 @@ func (t *tx) redeliver(d delivery, w tocsin.Webhook) (events int, err error) {
 	}
 	_, err = t.exec(`UPDATE deliveries SET state = 'ready', reason = '', first_attempt = NULL, finished_at = NULL WHERE n = ?`, d.n)
 	return events, err
+}
+
+// hasDead reports whether events of a delivery are dead on their own.
+func (t *tx) hasDead(n int64) (dead bool, err error) {
+	err = t.get(`SELECT EXISTS (SELECT 1 FROM delivery_events WHERE delivery = ? AND bucket = 'dead')`, []any{n}, &dead)
+	return dead, err
 }
 
 // oweAgain owes what was not delivered; where all was, all of it once more. It returns

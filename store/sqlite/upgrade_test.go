@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,22 +50,82 @@ INSERT INTO refs VALUES ('wh_b', 'incident', x'22747322');
 INSERT INTO api_keys VALUES ('key_1', 'ci', x'01', '["ingest"]', 0, NULL, NULL);
 INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed) VALUES ('wh_a', 1, 0, 1, 0, 0, 0), ('wh_b', 1, 0, 0, 0, 1, 0);`
 
-// TestUpgrade: a store of the first version goes on where it was.
+// TestUpgrade: a store of the first version goes on where it was, whoever migrates it.
 func TestUpgrade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tocsin.db")
+	firstVersion(t, path)
+	db := openUnmigrated(t, path)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := db.Migrate(t.Context()); err != nil {
+				t.Errorf("migrating: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	storetest.Upgraded(t, db, time.Now().Add(-time.Minute))
+}
+
+func firstVersion(t *testing.T, path string) {
+	t.Helper()
 	first, err := os.ReadFile("migrations/0001_init.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := sql.Open("sqlite", path)
+	script(t, path, string(first)+before)
+}
+
+// script runs statements beside the store.
+func script(t *testing.T, path, text string) {
+	t.Helper()
+	beside, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := old.ExecContext(t.Context(), string(first)+before); err != nil {
+	defer beside.Close()
+	if _, err := beside.ExecContext(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Close(); err != nil {
+}
+
+func openUnmigrated(t *testing.T, path string) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.Upgraded(t, open(t, path, sqlite.Options{}), time.Now().Add(-time.Minute))
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// TestMigrateIsCutOff fails the third version: the second stays, and the next call goes
+// on from there.
+func TestMigrateIsCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tocsin.db")
+	firstVersion(t, path)
+	script(t, path, `CREATE TABLE audit (in_the_way INTEGER)`)
+	db := openUnmigrated(t, path)
+	if err := db.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "version 3") {
+		t.Fatalf("got error %v, want one about version 3", err)
+	}
+	script(t, path, `DROP TABLE audit; UPDATE leases SET announced = 50`) // is there since version 2
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	all, err := db.Activities(t.Context())
+	if err != nil || all["wh_a"].Announced != 50 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+}
+
+// TestStaleFailingSince: a program of the first version leaves since when behind.
+func TestStaleFailingSince(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tocsin.db")
+	storetest.StaleFailingSince(t, open(t, path, sqlite.Options{}), func(webhookID string) {
+		script(t, path, `UPDATE leases SET failing_since = (unixepoch() - 9 * 86400) * 1000000, failures = 0 WHERE webhook_id = '`+webhookID+`'`)
+	})
 }

@@ -153,14 +153,14 @@ func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason s
 		if w.State == to {
 			return nil
 		}
-		if to == tocsin.StateActive && !w.State.Delivers() {
+		if !w.State.Delivers() {
 			if _, err := t.exec(`UPDATE deliveries SET first_attempt = first_attempt + ? WHERE webhook_id = ? AND state IN ('ready', 'sending')`,
 				t.now.Sub(w.StateSince).Microseconds(), id); err != nil {
 				return err
 			}
 		}
 		if to == tocsin.StateActive {
-			if _, err := t.exec(`UPDATE leases SET failures = 0, failing_since = NULL, rejections = 0 WHERE webhook_id = ?`, id); err != nil {
+			if _, err := t.exec(`UPDATE leases SET failures = 0, failing_since = NULL, rejections = 0, announced = min(announced, 1) WHERE webhook_id = ?`, id); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ var announceCases = []testCase{
 	{"failing since the first failure in a row", failingSince},
 	{"resuming clears since when", failingSinceResumed},
 	{"Announce is kept until it is changed", announce},
+	{"resuming takes announcements back to failing", announceResumed},
 }
 
 // since returns since when the webhook fails, as Activities and Begin both have it.
@@ -77,8 +78,23 @@ func announce(k *kit) {
 	k.ok(err)
 	l := k.begin(w.ID)
 	k.record(l.Fence, k.claim(l.Fence, c.Delivery.ID), tocsin.DeliveryDelivered, nil)
-	k.same("announced, after resuming and a success", k.begin(w.ID).Announced, 70)
+	k.same("announced, after resuming and a success", k.begin(w.ID).Announced, 1)
 	all, err := k.s.Activities(k.ctx)
 	k.ok(err)
-	k.same("announced, of all", all[w.ID].Announced, 70)
+	k.same("announced, of all", all[w.ID].Announced, 1)
+}
+
+// announceResumed: disable_after counts anew, and its steps are announced anew; that it
+// is failing is not.
+func announceResumed(k *kit) {
+	w := k.webhook("a")
+	for before, want := range map[int]int{0: 0, 1: 1, 50: 1, 100: 1} {
+		for _, held := range []tocsin.State{tocsin.StatePaused, tocsin.StateDisabled} {
+			k.ok(k.s.Announce(k.ctx, k.begin(w.ID).Fence, before))
+			k.setState(w, held)
+			k.same("announced while it holds", k.activity(w.ID).Announced, before)
+			k.setState(w, tocsin.StateActive)
+			k.same("announced after resuming", k.activity(w.ID).Announced, want)
+		}
+	}
 }

@@ -15,6 +15,7 @@ var recordCases = []testCase{
 	{"dead", recordDead},
 	{"to be tried again", recordReady},
 	{"recording twice is recording once", recordTwice},
+	{"backoff holds for the webhook when the delivery has ended", recordBackoff},
 	{"backoff of an old version is ignored", recordOldVersion},
 	{"failures count in a row", recordFailures},
 	{"failing, and active again", recordFailing},
@@ -132,6 +133,33 @@ func recordTwice(k *kit) {
 		if diff := cmp.Diff(before, k.picture(w, f), cmpopts.EquateEmpty()); diff != "" {
 			k.t.Fatalf("recording %s again changed (-before +after):\n%s", state, diff)
 		}
+	}
+}
+
+// recordBackoff: a delivery that is given up, or split, says no less of its receiver than
+// one that is tried again.
+func recordBackoff(k *kit) {
+	for i, state := range []tocsin.DeliveryState{tocsin.DeliveryDead, tocsin.DeliverySplit} {
+		w := k.webhook(string(state))
+		k.owe(10*i, 6, w.ID)
+		f := k.begin(w.ID).Fence
+		d := k.plan(f, 2, 2, 2)
+		end := func(id string, backoff time.Duration) *time.Time {
+			k.t.Helper()
+			k.record(f, k.claim(f, id), state, func(o *tocsin.Outcome) {
+				if o.Backoff = backoff; state == tocsin.DeliverySplit {
+					o.Children = halves([]int{0}, []int{1})
+				}
+			})
+			return k.activity(w.ID).DueAt
+		}
+		k.same("due without a backoff", end(d[0], 0), (*time.Time)(nil))
+		before := k.now()
+		due := end(d[1], time.Hour)
+		if due == nil || due.Before(before.Add(time.Hour)) || due.After(k.now().Add(time.Hour)) {
+			k.t.Fatalf("%s: due at %v, want an hour after %v", state, due, before)
+		}
+		k.same("due after a shorter backoff", end(d[2], time.Minute), due)
 	}
 }
 

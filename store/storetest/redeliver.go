@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -10,6 +11,7 @@ var redeliverCases = []testCase{
 	{"a dead delivery is owed again", redeliverDead},
 	{"a delivered one moves no bucket", redeliverDelivered},
 	{"only the dead of a mixed one", redeliverMixed},
+	{"only the dead of a split one, which ends in any way", redeliverSplit},
 	{"a cancelled one", redeliverCancelled},
 	{"what may not be delivered again", redeliverRefused},
 	{"a delivered one that fails this time stays delivered", redeliverFails},
@@ -83,6 +85,58 @@ func redeliverMixed(k *kit) {
 	k.same("all its events", ids(events), numbered(0, 4))
 	k.redeliver(id)
 	k.same("events", ids(k.claim(f, id).Events), []string{Event(3).ID})
+}
+
+// redeliverSplit: of six events the first was delivered, two are in a child, and the last
+// three dead. Those alone go out again, and the child's stay with the child.
+func redeliverSplit(k *kit) {
+	cases := []struct {
+		state  tocsin.DeliveryState
+		adjust func(*tocsin.Outcome)
+		want   tocsin.Balance // without the child's
+	}{
+		{tocsin.DeliveryDelivered, nil, tocsin.Balance{Delivered: 4}},
+		{tocsin.DeliveryDelivered, func(o *tocsin.Outcome) { o.Dead = map[int]string{1: "bad"} }, tocsin.Balance{Delivered: 3, Dead: 1}},
+		{tocsin.DeliveryDead, nil, tocsin.Balance{Delivered: 1, Dead: 3}},
+		{tocsin.DeliveryReady, nil, tocsin.Balance{Delivered: 1, InFlight: 3}},
+		{tocsin.DeliverySplit, func(o *tocsin.Outcome) {
+			o.Dead, o.Children = map[int]string{0: "bad"}, halves([]int{2})
+		}, tocsin.Balance{Delivered: 2, Dead: 1, InFlight: 1}},
+		{tocsin.DeliveryCancelled, nil, tocsin.Balance{Delivered: 1, Suppressed: 3}},
+	}
+	for i, c := range cases {
+		w := k.webhook(fmt.Sprint("w", i))
+		k.owe(10*i, 6, w.ID)
+		f := k.begin(w.ID).Fence
+		id, child := k.plan(f, 6)[0], halves([]int{1, 2})
+		k.record(f, k.claim(f, id), tocsin.DeliverySplit, func(o *tocsin.Outcome) {
+			o.Children, o.Dead = child, map[int]string{3: "bad", 4: "bad", 5: "bad"}
+		})
+		k.balance(w, tocsin.Balance{Accepted: 6, Delivered: 1, InFlight: 2, Dead: 3})
+		k.redeliver(id)
+		k.balance(w, tocsin.Balance{Accepted: 6, Delivered: 1, InFlight: 5})
+		again := k.claim(f, id)
+		k.same("events sent again", ids(again.Events), numbered(10*i+3, 3))
+		want := c.want.Add(tocsin.Balance{Accepted: 6, Delivered: 2})
+		k.record(f, k.claim(f, child[0].ID), tocsin.DeliveryDelivered, nil)
+		if c.state == tocsin.DeliveryCancelled {
+			_, err := k.s.Discard(k.ctx, f, time.Time{}, tocsin.ReasonDiscarded, 10)
+			k.ok(err)
+		} else {
+			k.record(f, again, c.state, c.adjust)
+		}
+		k.same("state", k.delivery(id).State, c.state)
+		k.balance(w, want)
+		if want.Dead == 0 && want.Suppressed == 0 {
+			continue
+		}
+		open := want.InFlight
+		k.redeliver(id)
+		c := k.claim(f, id)
+		k.same("events of its own that were not delivered", int64(len(c.Events)), want.Dead+want.Suppressed)
+		k.record(f, c, tocsin.DeliveryDelivered, nil)
+		k.balance(w, tocsin.Balance{Accepted: 6, Delivered: 6 - open, InFlight: open})
+	}
 }
 
 func redeliverCancelled(k *kit) {

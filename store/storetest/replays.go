@@ -13,6 +13,7 @@ var replayCases = []testCase{
 	{"ListReplays, newest first, page by page", replayPages},
 	{"states, the last three final", replayStates},
 	{"deliveries are sent again under their ids", replaySends},
+	{"of delivered and split deliveries the dead events", replaySendsDeadEvents},
 	{"events are owed under their next generation", replayOwes},
 	{"what is never owed again", replaySkips},
 	{"for missing ones any obligation counts", replayMissingSkips},
@@ -177,6 +178,27 @@ func replaySends(k *kit) {
 		}
 		k.balance(w, tocsin.Balance{Accepted: 6, Delivered: 6})
 	}
+}
+
+// replaySendsDeadEvents: after it nothing is dead any more.
+func replaySendsDeadEvents(k *kit) {
+	w, d := k.settled("a", 0, dead, ready, ready, ready, delivered)
+	f := k.begin(w.ID).Fence
+	bad := map[int]string{1: "bad"}
+	k.record(f, k.claim(f, d[1]), delivered, func(o *tocsin.Outcome) { o.Dead = bad })
+	k.record(f, k.claim(f, d[2]), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Dead, o.Children = bad, halves([]int{0}) })
+	k.record(f, k.claim(f, d[3]), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = halves([]int{0}, []int{1}) })
+	k.balance(w, tocsin.Balance{Accepted: 10, Delivered: 3, InFlight: 3, Dead: 4})
+	r := k.step(k.replay(w, tocsin.ReplayDead), tocsin.ReplayStep{To: "1", Send: d})
+	k.same("counts", counts(r), [3]int64{4, 3, 2})
+	k.balance(w, tocsin.Balance{Accepted: 10, Delivered: 3, InFlight: 7})
+	r = k.step(r, tocsin.ReplayStep{From: "1", To: "2", Send: d[1:3]})
+	k.same("counts, of what is open", counts(r), [3]int64{4, 3, 4})
+	open, _ := k.work(f)
+	for _, o := range open {
+		k.record(f, k.claim(f, o.ID), delivered, nil)
+	}
+	k.balance(w, tocsin.Balance{Accepted: 10, Delivered: 10})
 }
 
 func replayOwes(k *kit) {

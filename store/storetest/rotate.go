@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -8,7 +9,7 @@ import (
 
 var rotateCases = []testCase{
 	{"RotateKey: the old text works for a while", rotateOverlap},
-	{"RotateKey: the text before the last one works no more", rotateTwice},
+	{"RotateKey while the old text still works", rotateTwice},
 	{"RotateKey without overlap", rotateAtOnce},
 	{"RotateKey sets when it expires", rotateExpires},
 	{"RotateKey of a key that is not there", rotateMissing},
@@ -76,10 +77,23 @@ func rotateTwice(k *kit) {
 	all, err := k.s.ListKeys(k.ctx)
 	k.ok(err)
 	k.same("old text of a listed key", all[0].OldExpiresAt, first.OldExpiresAt)
-	k.rotate(key.ID, "third", time.Hour)
-	k.worksNot("ci")
+	_, err = k.s.RotateKey(k.ctx, key.ID, hash("third"), time.Hour, nil)
+	k.code(err, tocsin.CodeConflict)
+	if until := first.OldExpiresAt.UTC().Format(time.RFC3339); !strings.Contains(err.Error(), until) {
+		k.t.Fatalf("got error %v, which should say %s", err, until)
+	}
+	k.works("ci", key.ID)
 	k.works("second", key.ID)
+	k.worksNot("third")
+
+	// Without overlap everything older stops.
+	k.rotate(key.ID, "third", 0)
+	k.worksNot("ci")
+	k.worksNot("second")
 	k.works("third", key.ID)
+	k.rotate(key.ID, "fourth", time.Hour)
+	k.works("third", key.ID)
+	k.works("fourth", key.ID)
 }
 
 func rotateAtOnce(k *kit) {
@@ -96,7 +110,7 @@ func rotateExpires(k *kit) {
 	got, err := k.s.RotateKey(k.ctx, key.ID, hash("second"), time.Hour, &until)
 	k.ok(err)
 	k.same("expires", got.ExpiresAt, &until)
-	k.same("expires still", k.rotate(key.ID, "third", time.Hour).ExpiresAt, &until)
+	k.same("expires still", k.rotate(key.ID, "third", 0).ExpiresAt, &until)
 	_, err = k.s.RotateKey(k.ctx, key.ID, hash("fourth"), time.Hour, &past)
 	k.ok(err)
 	k.worksNot("third") // a key that has expired has no text that works

@@ -40,3 +40,21 @@ func Upgraded(t *testing.T, s tocsin.Store, since time.Time) {
 	MustOwe(t, s, 0, 3, "wh_a")
 	k.balance(a, tocsin.Balance{Accepted: 4, Delivered: 1, Pending: 3})
 }
+
+// StaleFailingSince holds a store to this: since when a webhook fails counts from the
+// first failure after a success, also when stale has put an old moment there, with no
+// failure, as programs do that do not know of it.
+func StaleFailingSince(t *testing.T, s tocsin.Store, stale func(webhookID string)) {
+	k := newKit(t, s)
+	w, f, c := k.claimed(1)
+	stale(w.ID)
+	failed := func(o *tocsin.Outcome) { o.Failed = true }
+	k.record(f, c, tocsin.DeliveryReady, failed)
+	first := k.since(w)
+	if first == nil || first.Before(c.At) {
+		t.Fatalf("failing since %v, first failed after %v", first, c.At)
+	}
+	f = k.begin(w.ID).Fence
+	k.record(f, k.claim(f, c.Delivery.ID), tocsin.DeliveryReady, failed)
+	k.same("failing since, after the second", k.since(w), first)
+}

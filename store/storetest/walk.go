@@ -193,11 +193,9 @@ func (w *walk) finish() {
 		for _, pending := w.work(f); len(pending) > 0; _, pending = w.work(f) {
 			w.plan(f, min(20, len(pending)))
 		}
-		open, _ := w.work(f)
-		for _, o := range open {
-			w.record(f, w.claim(f, o.ID), tocsin.DeliveryDelivered, nil)
-		}
+		w.deliverOpen(f)
 		w.same("owed", w.rest(f), false)
+		w.revive(h, f)
 	}
 	// Replays reach the events of other walks, too.
 	for _, id := range w.events(tocsin.EventQuery{Page: tocsin.Page{Limit: 1000}}) {
@@ -219,6 +217,28 @@ func (w *walk) finish() {
 		got := CheckLedger(w.t, w.s)[h.ID]
 		w.same("still owed by "+h.Name, got.Pending+got.InFlight, int64(0))
 	}
+}
+
+func (w *walk) deliverOpen(f tocsin.Fence) {
+	for open, _ := w.work(f); len(open) > 0; open, _ = w.work(f) {
+		for _, o := range open {
+			w.record(f, w.claim(f, o.ID), tocsin.DeliveryDelivered, nil)
+		}
+	}
+}
+
+// revive replays what is dead: every dead event is within its reach, unless it was pruned.
+func (w *walk) revive(hook tocsin.Webhook, f tocsin.Fence) {
+	r := w.replay(hook, tocsin.ReplayDead)
+	dead := w.candidates(r.ReplaySelection, 5)
+	w.step(r, tocsin.ReplayStep{Send: dead, Done: true})
+	w.check()
+	w.deliverOpen(f)
+	w.check()
+	if !w.prunes {
+		w.same("dead after a replay", CheckLedger(w.t, w.s)[hook.ID].Dead, int64(0))
+	}
+	w.same("left for a replay", w.candidates(w.replay(hook, tocsin.ReplayDead).ReplaySelection, 5), []string{})
 }
 
 // prune removes some of what is settled, or all of it.

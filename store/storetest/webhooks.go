@@ -18,6 +18,7 @@ var webhookCases = []testCase{
 	{"a deleted webhook is gone, and found by id", deletedWebhook},
 	{"every change adds one to the revision", revisions},
 	{"every change clears backoff, resuming clears failures", changeClears},
+	{"no time in a state that holds counts for retry_for", heldTime},
 	{"ListWebhooks is by name and one snapshot", listSnapshot},
 	{"Activities", activities},
 }
@@ -225,6 +226,33 @@ func changeClears(k *kit) {
 	_, err = k.s.SetState(k.ctx, w.ID, tocsin.StateActive, "")
 	k.ok(err)
 	k.same("failures after resuming", k.activity(w.ID).Failures, 0)
+}
+
+func (k *kit) setState(w tocsin.Webhook, to tocsin.State) tocsin.Webhook {
+	k.t.Helper()
+	w, err := k.s.SetState(k.ctx, w.ID, to, "")
+	k.ok(err)
+	return w
+}
+
+// heldTime goes through states that hold, one after the other.
+func heldTime(k *kit) {
+	w, f, c := k.claimed(1)
+	k.record(f, c, tocsin.DeliveryReady, nil)
+	moved := func() time.Duration { return k.delivery(c.Delivery.ID).FirstAttempt.Sub(c.At) }
+	k.setState(w, tocsin.StateFailing) // delivers
+	k.laterThan(c.At)
+	w = k.setState(w, tocsin.StateDisabled)
+	k.same("moved on by the time it delivered", moved(), time.Duration(0))
+	since := w.StateSince
+	for _, to := range []tocsin.State{tocsin.StatePaused, tocsin.StateDisabled, tocsin.StateActive} {
+		k.laterThan(w.StateSince)
+		w = k.setState(w, to)
+		k.same("moved on when it is "+string(to), moved(), w.StateSince.Sub(since))
+	}
+	k.laterThan(w.StateSince)
+	k.setState(w, tocsin.StatePaused)
+	k.same("moved on by the time it was active", moved(), w.StateSince.Sub(since))
 }
 
 // listSnapshot renames two webhooks in turn while others list: a list always belongs

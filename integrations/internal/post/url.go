@@ -135,11 +135,11 @@ func literalHost(host string) (netip.Addr, bool, error) {
 // numeric reports whether a last label makes the whole host an address, as browsers and
 // inet_aton see it (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 func numeric(label string) bool {
-	if strings.Trim(label, "0123456789") == "" {
-		return true
+	// However many digits: what becomes of too large a number is the resolver's affair.
+	if hex, ok := strings.CutPrefix(strings.ToLower(label), "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
 	}
-	_, ok := atonPart(label)
-	return ok
+	return strings.Trim(label, "0123456789") == ""
 }
 
 // atonPart reads one part of an inet_aton address: decimal, 0octal or 0xhex.

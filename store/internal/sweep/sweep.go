@@ -27,8 +27,10 @@ func Rounds(limit, chunk int, remove func(n int) (gone int, err error)) (more bo
 // lookFactor is how many rows a call looks at for each that it may remove.
 const lookFactor = 10
 
-// forget is how long after a call the next still goes on where it stopped.
-const forget = time.Minute
+// forget is how long after a call the next still goes on where it stopped: longer than
+// from one round of housekeeping to the next, or what is behind more than a round can look
+// at would never be reached.
+const forget = time.Hour
 
 // Window is what one step looked at: Seen rows in order, of which Gone were removed.
 // Last is the place of the last of them.

@@ -128,12 +128,40 @@ func TestPassIsForgotten(t *testing.T) {
 		}
 		run()
 		run()
-		time.Sleep(59 * time.Second)
+		time.Sleep(59 * time.Minute)
 		run()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Hour)
 		run()
 		if diff := cmp.Diff([]int{0, 50, 100, 0}, from); diff != "" {
 			t.Errorf("began after (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestPassOverManyRounds: rounds of four minutes, a minute apart, of which each sees less
+// than there is, get to the end.
+func TestPassOverManyRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rows{there: numbers(10_000), kept: func(n int) bool { return n < 9_990 }}
+		var p sweep.Pass[int]
+		rounds := 0
+		for more := true; more; rounds++ {
+			if rounds > 3 {
+				t.Fatalf("after %d rounds %d rows were looked at", rounds, r.looked)
+			}
+			for began := time.Now(); more && time.Since(began) < 4*time.Minute; {
+				var err error
+				if more, err = p.Run(10, 100, func(after, n int) (sweep.Window[int], error) {
+					time.Sleep(time.Duration(n) * 60 * time.Millisecond)
+					return r.step(after, n)
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		if len(r.there) != 9_989 {
+			t.Errorf("%d rows are left, want the 9989 that are needed", len(r.there))
 		}
 	})
 }

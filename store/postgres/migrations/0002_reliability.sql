@@ -6,9 +6,6 @@ ALTER TABLE leases
 -- Since when was not kept until now: disable_after counts from here.
 UPDATE leases SET failing_since = clock_timestamp() WHERE failures > 0;
 
--- For those who look from the event: what still refers to it.
-CREATE INDEX suppressed_seq ON suppressed (seq);
-
 CREATE TABLE mutes (
     number      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order of lists
     id          text COLLATE "C" NOT NULL UNIQUE,

@@ -1,4 +1,4 @@
--- The audit log, rotation of keys, signing keys, and what pruning looks for.
+-- The audit log, rotation of keys, signing keys.
 
 -- Texts as they came; json, so that it comes back as it was.
 CREATE TABLE audit (
@@ -30,11 +30,3 @@ CREATE TABLE signing_keys (
     signs_from  timestamptz NOT NULL,
     signs_until timestamptz -- NULL for the newest
 );
-
--- What is old is found by these. Rows come in the order of event_keys_received, and those of
--- one transaction share a value, so that ingest adds to its last page, a few bytes for each.
--- A delivery enters deliveries_finished when it leaves deliveries_open.
-CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE NOT open;
-CREATE INDEX suppressed_at ON suppressed (at);
-CREATE INDEX event_keys_received ON event_keys (received_at);
-CREATE INDEX refs_updated ON refs (updated_at);

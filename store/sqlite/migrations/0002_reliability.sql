@@ -11,6 +11,8 @@ CREATE INDEX suppressed_seq ON suppressed (seq);
 -- Replays go by time. Neither column changes, so only inserts pay for these.
 CREATE INDEX events_received ON events (received_at);
 CREATE INDEX deliveries_created ON deliveries (webhook_id, created_at);
+-- Events that are dead, for replays: few in a great many.
+CREATE INDEX delivery_events_dead ON delivery_events (delivery) WHERE bucket = 'dead';
 
 CREATE TABLE mutes (
   n           INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of lists
