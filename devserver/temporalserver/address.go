@@ -51,7 +51,8 @@ const (
 func listenInside(listen func(what, addr string) (address, error)) (a address, err error) {
 	const what = "temporal's inner services"
 	for range innerTries {
-		if a, err = listen(what, fmt.Sprintf("127.0.0.1:%d", lowestInner+rand.IntN(innerPorts))); err == nil {
+		port := lowestInner + rand.IntN(innerPorts) // #nosec G404 -- any port that is free
+		if a, err = listen(what, fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return a, nil
 		}
 	}
