@@ -51,7 +51,7 @@ test: deps ## Run all tests of both modules, the main one with -race
 # Where to keep the table of results, if anywhere: make chaos TABLE=docs/reliability.md
 TABLE ?=
 .PHONY: chaos
-chaos: deps ## Kill everything with kill -9 under load, 20 rounds each, and at every failpoint: about 12 minutes
+chaos: deps ## Kill everything with kill -9 under load, 20 rounds each, and at every failpoint: about 11 minutes
 	cd devserver && go test ./chaos -v -count=1 -parallel 6 -timeout 20m -rounds 20 $(if $(TABLE),-table $(abspath $(TABLE)))
 
 .PHONY: lint
