@@ -16,8 +16,6 @@ const (
 	pruneChunk = 1000
 	// pruneDeliveries is the same for deliveries, which bring attempts and events.
 	pruneDeliveries = 200
-	// repeatsKept is the longest repeat_after that a webhook can have.
-	repeatsKept = 30 * 24 * time.Hour
 )
 
 // moment is the place of an event or key among those that are old.
@@ -55,57 +53,33 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		return gone, false, wrap("pruning", err)
 	}
 	limit = max(1, limit)
-	for _, step := range []struct {
-		keep time.Duration // 0: for ever
-		run  func(before time.Time) (more bool, err error)
-	}{
-		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
-		{r.History, func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
-		{r.History, func(t time.Time) (bool, error) {
-			if more { // what refers to events has to go first
-				return true, nil
-			}
-			return pass(&db.passes.events, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
-		}},
-		{r.Keys, func(t time.Time) (bool, error) {
-			return pass(&db.passes.keys, p.gone.Events, limit, p.keys(ctx, t))
-		}},
-		{r.Audit, func(t time.Time) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit))
-		}},
-		{r.Audit, func(t time.Time) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneReplays, t, &p.gone.Audit))
-		}},
-		{r.Audit, func(t time.Time) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneMutes, t, &p.gone.Audit))
-		}},
-		{r.Refs, func(t time.Time) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneRefs, t, &p.gone.Refs))
-		}},
-		{repeatsKept, func(t time.Time) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) }},
-	} {
-		if step.keep <= 0 {
-			continue
+	plain := func(sql string, count *int64) sweep.Step {
+		return func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, sql, t, count))
 		}
-		left, err := step.run(p.now.Add(-step.keep))
-		if err != nil {
-			return p.gone, more, err
-		}
-		more = more || left
+	}
+	steps := sweep.Steps{
+		Deliveries: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) },
+		Suppressed: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) },
+		Events: func(t time.Time) (bool, error) {
+			return db.passes.events.RunAfter(p.gone.Deliveries+p.gone.Suppressed, limit, pruneChunk, p.events(ctx, t))
+		},
+		Keys: func(t time.Time) (bool, error) {
+			return db.passes.keys.RunAfter(p.gone.Events, limit, pruneChunk, p.keys(ctx, t))
+		},
+		Audit:   plain(pruneAudit, &p.gone.Audit),
+		Replays: plain(pruneReplays, &p.gone.Audit),
+		Mutes:   plain(pruneMutes, &p.gone.Audit),
+		Refs:    plain(pruneRefs, &p.gone.Refs),
+		Repeats: func(t time.Time) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) },
+	}
+	if more, err = steps.Run(p.now, r); err != nil {
+		return p.gone, more, err
 	}
 	if !more {
 		db.passes.restart()
 	}
 	return p.gone, more, nil
-}
-
-// pass goes on through what is needed as long as other things refer to it, and once more
-// where this call removed some of those.
-func pass[Place any](p *sweep.Pass[Place], removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
-	if removed > 0 {
-		p.Again()
-	}
-	return p.Run(limit, pruneChunk, step)
 }
 
 // byIndex keeps the planner on the indexes that are there for pruning: by old statistics

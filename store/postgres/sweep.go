@@ -194,7 +194,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			at := now.Add(-keep)
 			return &at
 		}
-		t.one(nil, prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(repeatsKept)},
+		t.one(nil, prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept)},
 			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs)
 		return nil
 	})

@@ -14,8 +14,6 @@ const (
 	pruneChunk = 500
 	// pruneDeliveries is the same for deliveries, which bring attempts and events.
 	pruneDeliveries = 50
-	// repeatsKept is the longest repeat_after that a webhook can have.
-	repeatsKept = 30 * 24 * time.Hour
 	// auditOpen is how long an audit entry may still get its outcome.
 	auditOpen = 24 * time.Hour
 )
@@ -23,7 +21,7 @@ const (
 // moment is the place of an event or key among those that are old, in microseconds.
 type moment struct{ at, seq int64 }
 
-// incident is what one webhook hears about under one dedup key.
+// pruneRepeat is what one webhook hears about under one dedup key.
 type pruneRepeat struct{ webhookID, dedupKey string }
 
 // passes are where this process is in what is old and may still be needed.
@@ -51,57 +49,37 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 	p := &pruning{db: db}
 	now := db.now()
 	limit = max(1, limit)
-	for _, step := range []struct {
-		keep time.Duration // 0: for ever
-		run  func(before int64) (more bool, err error)
-	}{
-		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) }},
-		{r.History, func(t int64) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) }},
-		{r.History, func(t int64) (bool, error) {
-			if more { // what refers to events has to go first
-				return true, nil
-			}
-			return pass(&db.passes.events, p.gone.Deliveries+p.gone.Suppressed, limit, p.events(ctx, t))
-		}},
-		{r.Keys, func(t int64) (bool, error) {
-			return pass(&db.passes.keys, p.gone.Events, limit, p.keys(ctx, t))
-		}},
-		{r.Audit, func(t int64) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneAudit, t, &p.gone.Audit, micros(now.Add(-auditOpen))))
-		}},
-		{r.Audit, func(t int64) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneReplays, t, &p.gone.Audit))
-		}},
-		{r.Audit, func(t int64) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneMutes, t, &p.gone.Audit))
-		}},
-		{r.Refs, func(t int64) (bool, error) {
-			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneRefs, t, &p.gone.Refs))
-		}},
-		{repeatsKept, func(t int64) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) }},
-	} {
-		if step.keep <= 0 {
-			continue
+	plain := func(sql string, count *int64, more ...any) sweep.Step {
+		return func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, sql, micros(t), count, more...))
 		}
-		left, err := step.run(micros(now.Add(-step.keep)))
-		if err != nil {
-			return p.gone, more, err
-		}
-		more = more || left
+	}
+	steps := sweep.Steps{
+		Deliveries: func(t time.Time) (bool, error) {
+			return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, micros(t)))
+		},
+		Suppressed: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, micros(t))) },
+		Events: func(t time.Time) (bool, error) {
+			return db.passes.events.RunAfter(p.gone.Deliveries+p.gone.Suppressed, limit, pruneChunk, p.events(ctx, micros(t)))
+		},
+		Keys: func(t time.Time) (bool, error) {
+			return db.passes.keys.RunAfter(p.gone.Events, limit, pruneChunk, p.keys(ctx, micros(t)))
+		},
+		Audit:   plain(pruneAudit, &p.gone.Audit, micros(now.Add(-auditOpen))),
+		Replays: plain(pruneReplays, &p.gone.Audit),
+		Mutes:   plain(pruneMutes, &p.gone.Audit),
+		Refs:    plain(pruneRefs, &p.gone.Refs),
+		Repeats: func(t time.Time) (bool, error) {
+			return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, micros(t)))
+		},
+	}
+	if more, err = steps.Run(now, r); err != nil {
+		return p.gone, more, err
 	}
 	if !more {
 		db.passes.restart()
 	}
 	return p.gone, more, nil
-}
-
-// pass goes on through what is needed as long as other things refer to it, and once more
-// where this call removed some of those.
-func pass[Place any](p *sweep.Pass[Place], removed int64, limit int, step func(Place, int) (sweep.Window[Place], error)) (more bool, err error) {
-	if removed > 0 {
-		p.Again()
-	}
-	return p.Run(limit, pruneChunk, step)
 }
 
 func scanNumber(r row) (n int64, err error) {

@@ -165,7 +165,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			}
 			return micros(t.now.Add(-keep))
 		}
-		return t.get(prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(repeatsKept), before(auditOpen)},
+		return t.get(prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept), before(auditOpen)},
 			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs)
 	})
 	return p, err

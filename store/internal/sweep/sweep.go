@@ -89,6 +89,15 @@ func (p *Pass[Place]) Run(limit, chunk int, step func(after Place, n int) (Windo
 	return true, nil
 }
 
+// RunAfter is Run after rows were removed that may have needed some of these: with any, it
+// looks at all of them.
+func (p *Pass[Place]) RunAfter(removed int64, limit, chunk int, step func(after Place, n int) (Window[Place], error)) (more bool, err error) {
+	if removed > 0 {
+		p.Again()
+	}
+	return p.Run(limit, chunk, step)
+}
+
 // Again says that rows which a pass under way has left behind may be needed no more: it
 // begins once more when it has reached its end.
 func (p *Pass[Place]) Again() {

@@ -1,0 +1,46 @@
+package sweep
+
+import (
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// RepeatsKept is the longest repeat_after that a webhook can have.
+const RepeatsKept = 30 * 24 * time.Hour
+
+// Step removes what is older than before and reports whether more is left.
+type Step func(before time.Time) (more bool, err error)
+
+// Steps are what a store removes, in the order in which it does.
+type Steps struct {
+	Deliveries, Suppressed, Events, Keys, Audit, Replays, Mutes, Refs, Repeats Step
+}
+
+// Run makes the steps that r asks for, and reports whether more is left of anything.
+// Events wait until nothing is left of what refers to them.
+func (s Steps) Run(now time.Time, r tocsin.Retention) (more bool, err error) {
+	events := func(before time.Time) (bool, error) {
+		if more {
+			return true, nil
+		}
+		return s.Events(before)
+	}
+	for _, step := range []struct {
+		keep time.Duration // 0: for ever
+		run  Step
+	}{
+		{r.History, s.Deliveries}, {r.History, s.Suppressed}, {r.History, events}, {r.Keys, s.Keys},
+		{r.Audit, s.Audit}, {r.Audit, s.Replays}, {r.Audit, s.Mutes}, {r.Refs, s.Refs}, {RepeatsKept, s.Repeats},
+	} {
+		if step.keep <= 0 {
+			continue
+		}
+		left, err := step.run(now.Add(-step.keep))
+		if err != nil {
+			return more, err
+		}
+		more = more || left
+	}
+	return more, nil
+}
