@@ -3,6 +3,7 @@ package tocsin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 )
 
 // Sender sends notifications to one configured place. It is safe for concurrent use.
@@ -17,6 +18,18 @@ type Sender interface {
 	// a *SendError with FaultWebhook.
 	Preview(ctx context.Context, n Notification) ([]Exchange, error)
 }
+
+// Checker is a Sender whose vendor has a cheap call that proves the configuration:
+// credentials, the channel or project it names, the right to write there.
+type Checker interface {
+	// Check makes that call and sends nothing that a person would see. found is a sentence
+	// about what was found ("posts to #sec-alerts of workspace acme as tocsin"). Errors are
+	// those of Send, and ErrNoCheck where this configuration has no such call.
+	Check(ctx context.Context) (found string, exchanges []Exchange, err error)
+}
+
+// ErrNoCheck says that nothing proves a configuration but sending.
+var ErrNoCheck = errors.New("this channel has no call that proves its configuration without sending; send a test")
 
 // Channel is the kind of place a webhook delivers to. Configurations are JSON
 // objects, here always with their secrets in clear.

@@ -46,6 +46,8 @@ type History interface {
 	Events(ctx context.Context, q EventQuery) (events []Event, next string, err error)
 	// Event finds one by its producer's key; ErrNotFound.
 	Event(ctx context.Context, source, id string) (Event, error)
+	// EventBySeq finds one by the store's number for it; ErrNotFound.
+	EventBySeq(ctx context.Context, seq int64) (Event, error)
 	// Traces returns every obligation of an event, oldest first.
 	Traces(ctx context.Context, seq int64) ([]Trace, error)
 	Deliveries(ctx context.Context, q DeliveryQuery) (deliveries []Delivery, next string, err error)

@@ -29,4 +29,5 @@ const (
 	PrefixReplay   = "replay"
 	PrefixAudit    = "audit"
 	PrefixSigning  = "sig"
+	PrefixIncident = "inc"
 )

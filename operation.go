@@ -56,7 +56,8 @@ type AuditLog interface {
 // Retention says how long things are kept. Zero fields are kept for ever.
 type Retention struct {
 	// History is for finished deliveries with their attempts, suppressed obligations,
-	// and the events that nothing refers to any more.
+	// incidents that are resolved, and the events that nothing refers to any more (an incident
+	// that is not resolved refers to its latest one).
 	History time.Duration
 	// Keys is for the keys of events, by which duplicates are known: at least History.
 	Keys time.Duration
@@ -76,13 +77,14 @@ type Pruned struct {
 	Keys       int64 `json:"keys"`
 	Audit      int64 `json:"audit"`
 	Refs       int64 `json:"refs"` // and remembered repeats
+	Incidents  int64 `json:"incidents"`
 }
 
 // Add returns the sum.
 func (p Pruned) Add(o Pruned) Pruned {
 	return Pruned{
 		p.Deliveries + o.Deliveries, p.Attempts + o.Attempts, p.Suppressed + o.Suppressed, p.Events + o.Events,
-		p.Keys + o.Keys, p.Audit + o.Audit, p.Refs + o.Refs,
+		p.Keys + o.Keys, p.Audit + o.Audit, p.Refs + o.Refs, p.Incidents + o.Incidents,
 	}
 }
 

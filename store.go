@@ -23,6 +23,7 @@ type Store interface {
 	Keys
 	Mutes
 	Replays
+	Incidents
 	AuditLog
 	Pruner
 	Sealing
@@ -44,7 +45,20 @@ type EventLog interface {
 	// Fingerprint differs), also within the batch; nothing is written for it, the first
 	// wins. Events of other transactions in flight with the same key are waited for.
 	// Keys are inserted in sorted order, so concurrent calls never deadlock.
-	Append(ctx context.Context, revision int64, batch []NewEvent) ([]Appended, error)
+	//
+	// Escalations are part of the same transaction (see Incidents), in the order of the
+	// batch. An event that fires, with an obligation that is not suppressed and brings
+	// steps, opens the incident of its dedup key or belongs to the one that is open; each
+	// step not there yet is added, due After from now. A step without After is done at once: its
+	// obligation is owed like one of Owed, unless the event is owed to that webhook
+	// already; that happens for every such event, also when the step was done before. An
+	// event that is resolved ends the incident of its dedup key: waiting steps are skipped
+	// ("resolved"), and every webhook that a done step has reached is owed the event as Reach
+	// says, unless it is already or is not in Reach. An event with a Change does what that
+	// says to the incident named there, if it still can (acknowledging skips the waiting steps
+	// with Unless; resolving is as above), and is owed to the webhooks reached. Incidents are
+	// locked in the order of their keys.
+	Append(ctx context.Context, revision int64, batch []NewEvent) (AppendResult, error)
 	// Ring marks webhooks as awake after something was committed that they are owed, in
 	// a statement of its own, and returns those that were not: exactly these must be
 	// signalled. The others are given a hint (see Hints). It locks rows in the order of
@@ -62,6 +76,21 @@ type NewEvent struct {
 	// Fingerprint is a hash of the content, to tell a duplicate from a conflict.
 	Fingerprint []byte
 	Owed        []Obligation
+	// Reach holds what each webhook that others escalate to is owed, should an incident
+	// have reached it. It is there for events that are resolved or have a Change.
+	Reach []Obligation
+	// Change is what the event says was done about an incident; nil for most.
+	Change *IncidentChange
+}
+
+// AppendResult is what became of a batch.
+type AppendResult struct {
+	Events []Appended // one per event
+	// Owed are the webhooks for which something is pending now: ring exactly these.
+	Owed []string
+	// Incidents are the keys ([IncidentKey]) of incidents with a new version: their workflows
+	// are to be told.
+	Incidents []string
 }
 
 // Obligation says that a webhook is owed an event.
@@ -80,6 +109,8 @@ type Obligation struct {
 	// is owed where their statuses differ, and does not count as the last. A
 	// suppressed repeat does not prolong the time; another status begins anew.
 	RepeatAfter time.Duration
+	// Escalate are the steps that the event brings about unless it is suppressed here.
+	Escalate []Escalated
 }
 
 // Appended says what became of one event of a batch.
@@ -312,4 +343,6 @@ type Conductor interface {
 	Apply(ctx context.Context, webhookID, update string, version int64) error
 	// Replay starts or wakes a replay's workflow.
 	Replay(ctx context.Context, replayID string) error
+	// Incidents starts or wakes the workflows of incidents, by their keys.
+	Incidents(ctx context.Context, keys ...string) error
 }

@@ -50,6 +50,8 @@ type Activities struct {
 	Decode  func(contentType string, body []byte) ([]tocsin.Event, error)
 	Control Controls
 	Matcher Matcher
+	// Escalate is for incidents.
+	Escalate Escalator
 	// Backoff is how long to wait after so many failures in a row (from 1) when the
 	// receiver asked for at least after. workflows.Backoff.
 	Backoff func(failures int, after time.Duration) time.Duration

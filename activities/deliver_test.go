@@ -320,3 +320,18 @@ func TestPaceIsATimerWhenItIsLong(t *testing.T) {
 		}
 	})
 }
+
+// TestASenderThatPanics has failed, and the worker goes on.
+func TestASenderThatPanics(t *testing.T) {
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		w := newWebhook(t, s, nil)
+		submit(t, s, w, "a/1")
+		r := newReceiver()
+		r.answer = func(tocsin.Notification) (tocsin.Receipt, error) { panic("poison") }
+		out := deliver(t, newActivities(s, r), w)
+		if out.Failures != 1 || out.Failure != "internal" {
+			t.Errorf("got %+v, want one failure of class internal", out)
+		}
+		r.answer = nil
+	})
+}

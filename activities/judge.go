@@ -44,18 +44,27 @@ func judge(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Receipt, sen
 		return judgeResults(s, c, a, r, o, backoff)
 	}
 	fail := tocsin.Classify(sendErr)
-	if fail.Fault == tocsin.FaultEvent && len(r.Results) == len(c.Events) {
-		// The vendor said which events it refused and which it took.
+	if (fail.Fault == tocsin.FaultEvent || fail.Fault == tocsin.FaultRetry) && len(r.Results) == len(c.Events) {
+		// It is known which events were taken, and what is the matter with the others.
 		return judgeResults(s, c, a, r, o, backoff)
 	}
 	if c.Uncertain && isConflict(sendErr) {
 		// The receiver knows this delivery id: an earlier attempt arrived after all.
 		return delivered(s, a, o)
 	}
-	if fail.Fault == tocsin.FaultEvent && (len(c.Events) > 1 || s.rejections+1 < rejectionsAfter) {
-		return rejected(c, a, o, sendErr)
+	if fail.Fault == tocsin.FaultEvent {
+		return refused(s, c, a, o, sendErr, backoff)
 	}
 	return hold(s, c, a, o, fail, backoff)
+}
+
+// refused is what a refusal of all events means: it is theirs, until so many were refused
+// one after the other that it is the webhook's.
+func refused(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, err error, backoff func(int, time.Duration) time.Duration) verdict {
+	if len(c.Events) > 1 || s.rejections+1 < rejectionsAfter {
+		return rejected(c, a, o, err)
+	}
+	return hold(s, c, a, o, tocsin.Classify(err), backoff)
 }
 
 // delivered is the good end.
@@ -106,11 +115,14 @@ func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Recei
 	}
 	switch {
 	case len(again) == len(c.Events):
+		a.Error, a.ErrorClass = retry.Error(), classOf(retry)
 		return hold(s, c, a, o, tocsin.Classify(retry), backoff)
 	case len(dead) == len(c.Events):
-		a.Outcome = "permanent"
-		o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliveryDead, dead[0], dead
-		return verdict{outcome: o}
+		// Also of several: a receiver that refuses everything is found out one by one, before
+		// whole batches die of it.
+		err := r.Results[0].Err
+		a.Error, a.ErrorClass = err.Error(), classOf(err)
+		return refused(s, c, a, o, err, backoff)
 	case len(again) > 0:
 		return inPart(s, c, a, o, dead, again, tocsin.Classify(retry), backoff)
 	}
@@ -129,7 +141,7 @@ func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, de
 		o.Failed = true
 	}
 	a.Outcome, a.Error, a.RetryAfter = "partial", fail.Error(), tocsin.Duration(fail.After)
-	o.Attempt, o.State, o.Reason, o.Dead = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead
+	o.Attempt, o.State, o.Reason, o.Dead, o.Unsure = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead, fail.Unsure
 	o.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: again}}
 	o.Backoff = backoff(failures, fail.After)
 	if o.Failed {
@@ -236,6 +248,9 @@ func gaveUp(s standing, c tocsin.Claimed) bool {
 func brief(a tocsin.Attempt, err error) string {
 	if n := len(a.Exchanges); n > 0 && a.Exchanges[n-1].Status >= 300 {
 		status := a.Exchanges[n-1].Status
+		if !strings.HasPrefix(a.Exchanges[n-1].URL, "http") {
+			return fmt.Sprintf("%s %d", a.Exchanges[n-1].Method, status)
+		}
 		return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
 	}
 	if err == nil {

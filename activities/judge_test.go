@@ -57,7 +57,9 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		{name: "409 after an unknown outcome", events: 1, uncertain: true, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDelivered, outcome: "delivered"},
 		{name: "409 otherwise", events: 1, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDead, outcome: "permanent"},
 		{name: "some events refused by name", events: 3, results: []tocsin.Result{{}, {Err: tocsin.Permanent(boom)}, {}}, want: tocsin.DeliveryDelivered, dead: 1, outcome: "delivered"},
-		{name: "all events refused by name", events: 2, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}, {Err: tocsin.Permanent(boom)}}, want: tocsin.DeliveryDead, dead: 2, outcome: "permanent"},
+		{name: "all events refused by name", events: 2, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}, {Err: tocsin.Permanent(boom)}}, want: tocsin.DeliverySplit, children: []int{1, 1}, outcome: "permanent"},
+		{name: "one event refused by name", events: 1, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}}, want: tocsin.DeliveryDead, outcome: "permanent"},
+		{name: "the tenth refused by name is the webhook's fault", events: 1, rejected: 9, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}}, want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
 		{name: "some events to be tried again", events: 4, results: []tocsin.Result{{}, {Err: boom}, {Err: tocsin.Permanent(boom)}, {Err: boom}}, want: tocsin.DeliverySplit, dead: 1, children: []int{2}, stop: true, backoff: time.Second, outcome: "partial"},
 		{name: "dead and to be tried again, none taken", events: 2, state: tocsin.StateFailing, failures: 2, results: []tocsin.Result{{Err: tocsin.Permanent(boom)}, {Err: tocsin.RetryAfter(boom, time.Minute)}}, want: tocsin.DeliverySplit, dead: 1, children: []int{1}, stop: true, backoff: time.Minute, outcome: "partial"},
 		{name: "all events to be tried again", events: 2, results: []tocsin.Result{{Err: boom}, {Err: boom}}, want: tocsin.DeliveryReady, stop: true, backoff: time.Second, outcome: "retryable"},
@@ -116,6 +118,25 @@ func TestInDays(t *testing.T) {
 	} {
 		if got := inDays(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestJudgeKeepsWhatIsKnown of a delivery in parts, whatever the error beside it says.
+func TestJudgeKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	now := func(int, time.Duration) time.Duration { return 0 }
+	c := tocsin.Claimed{Delivery: tocsin.Delivery{ID: "dlv_1"}, Events: make([]tocsin.Event, 3)}
+	results := []tocsin.Result{{}, {Err: tocsin.Unsure(boom)}, {Err: boom}}
+	v := judge(standing{}, c, tocsin.Attempt{Number: 1}, tocsin.Receipt{Results: results}, tocsin.RetryAfter(boom, time.Second), now)
+	if o := v.outcome; o.State != tocsin.DeliverySplit || len(o.Children) != 1 || len(o.Children[0].Places) != 2 || !o.Unsure {
+		t.Errorf("what was accepted is sent again, or the doubt about the rest forgotten: %+v", o)
+	}
+	for _, fault := range []error{boom, tocsin.Refused(boom), tocsin.Permanent(boom)} {
+		v := judge(standing{}, c, tocsin.Attempt{Number: 1}, tocsin.Receipt{Results: []tocsin.Result{{Err: fault}, {Err: fault}, {Err: fault}}}, nil, now)
+		if a := v.outcome.Attempt; a.Error == "" || a.ErrorClass == "" {
+			t.Errorf("%v: the attempt ended as %s, and does not say why", fault, a.Outcome)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -221,7 +222,7 @@ func (r *run) send(ctx context.Context, c tocsin.Claimed) (tocsin.Attempt, tocsi
 	ctx, cancel := context.WithTimeout(ctx, r.a.sendTimeout())
 	defer cancel()
 	began := time.Now()
-	receipt, err := r.sender.Send(ctx, tocsin.Notification{
+	receipt, err := r.trySend(ctx, tocsin.Notification{
 		DeliveryID: c.Delivery.ID, WebhookID: r.lease.Webhook.ID, WebhookName: r.lease.Webhook.Name,
 		Attempt: c.Attempt, At: c.At, Events: c.Events, Refs: c.Refs, Uncertain: c.Uncertain,
 		PublicURL: r.a.PublicURL,
@@ -232,6 +233,20 @@ func (r *run) send(ctx context.Context, c tocsin.Claimed) (tocsin.Attempt, tocsi
 		a.Error = err.Error()
 	}
 	return a, receipt, err
+}
+
+// trySend turns a sender that panics into one that failed: a bug that one event brings out
+// must not end the process, which would meet it again after every start.
+func (r *run) trySend(ctx context.Context, n tocsin.Notification) (receipt tocsin.Receipt, err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			// What a panic says may hold an event's text, or a secret.
+			r.a.logger().Error("a sender panicked; please report this", "webhook", r.lease.Webhook.Name, "channel", r.lease.Webhook.Channel,
+				"delivery", n.DeliveryID, "kind", fmt.Sprintf("%T", what), "stack", string(debug.Stack()))
+			receipt, err = tocsin.Receipt{}, tocsin.Unsure(errors.New("sending: the channel "+r.lease.Webhook.Channel+" panicked; see the worker's log"))
+		}
+	}()
+	return r.sender.Send(ctx, n)
 }
 
 // recordFor is how long a known outcome is kept trying to be recorded while the store

@@ -21,17 +21,20 @@ type SweepResult struct {
 	Rung    int `json:"rung"`              // webhooks
 	Mutes   int `json:"mutes,omitempty"`   // whose coming end was announced
 	Replays int `json:"replays,omitempty"` // that were woken
+	// Incidents whose workflows were woken.
+	Incidents int `json:"incidents,omitempty"`
 }
 
 // Sweep looks for what nobody looks after: webhooks that owe something or were changed,
-// replays that run, mutes that end, and the ledger's deltas, which it folds. None
+// replays that run, incidents that were changed or have a step due, mutes that end, and the ledger's deltas, which it folds. None
 // fails with another. Where there is nothing it asks the store and nobody else.
 func (a *Activities) Sweep(ctx context.Context) (out SweepResult, err error) {
-	var errs [4]error
+	var errs [5]error
 	errs[0] = wrap(a.Store.Fold(ctx), "folding the ledger")
 	out.Rung, errs[1] = a.ringOverdue(ctx)
 	out.Replays, errs[2] = a.wakeReplays(ctx)
 	out.Mutes, errs[3] = a.announceMutes(ctx)
+	out.Incidents, errs[4] = a.wakeIncidents(ctx)
 	return out, errors.Join(errs[:]...)
 }
 
@@ -85,4 +88,18 @@ func (a *Activities) unattended(rep tocsin.Replay) bool {
 		pause = replayWait(1, rep.MaxRate)
 	}
 	return rep.State == tocsin.ReplayRunning && time.Since(rep.UpdatedAt) >= a.grace()+pause
+}
+
+// wakeIncidents starts, or wakes, the workflows of incidents that nobody looks after: a
+// process was killed, or Temporal away, between a commit and its signal.
+func (a *Activities) wakeIncidents(ctx context.Context) (woken int, err error) {
+	keys, err := a.Store.Unattended(ctx, a.grace(), maxSwept)
+	if err != nil || len(keys) == 0 {
+		return 0, wrap(err, "looking for incidents that nobody looks after")
+	}
+	a.logger().Info("waking incidents that nobody seems to look after", "count", len(keys), "incidents", keys[:min(len(keys), 10)])
+	if err := a.Conductor.Incidents(ctx, keys...); err != nil {
+		return 0, fmt.Errorf("waking %d incidents: %w", len(keys), err)
+	}
+	return len(keys), nil
 }

@@ -48,7 +48,11 @@ func newKit(t *testing.T, adjust ...func(*api.Config)) *kit {
 	must(t, db.Migrate(t.Context()))
 	k := &kit{t: t, store: &fragile{Store: db}, conductor: &conductor{}, logs: &logs{}}
 	k.status.Store(http.StatusOK)
-	k.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	k.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/slack/") {
+			_, _ = io.WriteString(w, `{"ok":true,"user":"tocsin","team":"Acme","channel":{"name":"sec-alerts","is_member":true}}`)
+			return
+		}
 		w.WriteHeader(int(k.status.Load()))
 	}))
 	t.Cleanup(k.receiver.Close)
@@ -258,9 +262,9 @@ func (f *fragile) KeyByHash(ctx context.Context, hash []byte) (tocsin.Key, error
 	return f.Store.KeyByHash(ctx, hash)
 }
 
-func (f *fragile) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+func (f *fragile) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
 	if err := f.fail(); err != nil {
-		return nil, err
+		return tocsin.AppendResult{}, err
 	}
 	return f.Store.Append(ctx, revision, batch)
 }
@@ -305,6 +309,13 @@ func (c *conductor) Replay(_ context.Context, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, "replay "+id)
+	return nil
+}
+
+func (c *conductor) Incidents(_ context.Context, keys ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, "incidents "+strings.Join(keys, " "))
 	return nil
 }
 

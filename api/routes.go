@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tocsin-alerts/tocsin"
 )
 
 // The scopes of keys. ScopeAdmin includes the other two.
@@ -73,6 +75,7 @@ func (s *server) webhookRoutes() []route {
 		tried(changes("PATCH", "/v1/webhooks/{id}", "webhook.change", s.changeWebhook)),
 		changes("DELETE", "/v1/webhooks/{id}", "webhook.delete", s.deleteWebhook),
 		changes("POST", "/v1/webhooks/{id}/test", "webhook.test", s.testWebhook),
+		changes("POST", "/v1/webhooks/{id}/check", "webhook.check", s.checkWebhook),
 		changes("POST", "/v1/webhooks/{id}/pause", "webhook.pause", s.act(s.Webhooks.Pause)),
 		changes("POST", "/v1/webhooks/{id}/resume", "webhook.resume", s.act(s.Webhooks.Resume)),
 		changes("POST", "/v1/webhooks/{id}/run", "webhook.run", s.act(s.Webhooks.RunNow)),
@@ -96,6 +99,11 @@ func (s *server) operationRoutes() []route {
 		changes("POST", "/v1/replays/{id}/pause", "replay.pause", s.steer(s.Webhooks.PauseReplay)),
 		changes("POST", "/v1/replays/{id}/resume", "replay.resume", s.steer(s.Webhooks.ResumeReplay)),
 		changes("POST", "/v1/replays/{id}/cancel", "replay.cancel", s.steer(s.Webhooks.CancelReplay)),
+
+		reads("/v1/incidents", ScopeRead, s.listIncidents),
+		reads("/v1/incidents/{id}", ScopeRead, s.getIncident),
+		changes("POST", "/v1/incidents/{id}/acknowledge", "incident.acknowledge", s.changeIncident(tocsin.IncidentAcknowledged)),
+		changes("POST", "/v1/incidents/{id}/resolve", "incident.resolve", s.changeIncident(tocsin.IncidentResolved)),
 
 		reads("/v1/keys", ScopeAdmin, s.listKeys),
 		changes("POST", "/v1/keys", "key.create", s.createKey),

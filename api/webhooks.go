@@ -207,10 +207,11 @@ func (s *server) act(do func(context.Context, string) (tocsin.Webhook, error)) c
 	}
 }
 
-// tested is what came of a test: the request was made, whatever the vendor said.
+// tested is what came of a test or a check: the request was made, whatever the vendor said.
 type tested struct {
 	OK        bool              `json:"ok"`
 	Error     string            `json:"error,omitempty"`
+	Found     string            `json:"found,omitempty"` // by a check
 	Exchanges []tocsin.Exchange `json:"exchanges"`
 	Truncated int               `json:"truncated,omitempty"`
 }
@@ -230,13 +231,34 @@ func (s *server) testWebhook(_ http.ResponseWriter, r *http.Request, c *change) 
 			err = result.Err
 		}
 	}
-	view := tested{OK: err == nil, Exchanges: receipt.Exchanges, Truncated: receipt.Truncated}
+	view := newTested(receipt.Exchanges, err)
+	view.Truncated = receipt.Truncated
+	return reply{status: http.StatusOK, body: view}, nil
+}
+
+func newTested(exchanges []tocsin.Exchange, err error) tested {
+	view := tested{OK: err == nil, Exchanges: exchanges}
 	if err != nil {
 		view.Error = err.Error()
 	}
 	if view.Exchanges == nil {
 		view.Exchanges = []tocsin.Exchange{}
 	}
+	return view
+}
+
+func (s *server) checkWebhook(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	w, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	c.of(w.ID, w.Name)
+	found, exchanges, err := s.Webhooks.Check(r.Context(), r.PathValue("id"))
+	if !fromSender(err) {
+		return reply{}, err
+	}
+	view := newTested(exchanges, err)
+	view.Found = found
 	return reply{status: http.StatusOK, body: view}, nil
 }
 

@@ -270,3 +270,29 @@ func TestFacts(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckAnswersWithWhatWasFound(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "POST", "/v1/webhooks/soc/check", "")
+	k.refused(http.StatusNotFound, tocsin.CodeNotFound, "POST", "/v1/webhooks/nobody/check", "")
+	k.want(http.StatusCreated, nil, "POST", "/v1/webhooks",
+		`{"name": "chat", "channel": "slack", "config": {"token": "xoxb-hush-hush", "channel": "C0123456789", "api_url": "`+k.receiver.URL+`/slack/"}}`)
+	var got struct {
+		OK           bool
+		Found, Error string
+		Exchanges    []tocsin.Exchange
+	}
+	body := k.want(http.StatusOK, &got, "POST", "/v1/webhooks/chat/check", "")
+	if !got.OK || got.Found != "the token is of tocsin in workspace Acme, a member of #sec-alerts" || len(got.Exchanges) != 2 || strings.Contains(fmt.Sprint(body, got), "hush") {
+		t.Errorf("got %+v", got)
+	}
+	if e := k.entry("webhook.check", tocsin.AuditDone); e.Name != "chat" {
+		t.Errorf("audited as %+v", e)
+	}
+	k.receiver.Close()
+	k.want(http.StatusOK, &got, "POST", "/v1/webhooks/chat/check", "")
+	if got.OK || got.Error == "" {
+		t.Errorf("with nobody there: got %+v", got)
+	}
+}

@@ -31,6 +31,8 @@ var documented = []struct{ name, category, title string }{
 	{"parameter.discovered", "inventory", "New Parameter"},
 	{"test_run.completed", "testing", "Testing run results"},
 	{"test_run.pending", "testing", "Pending Tests"},
+	{"incident.acknowledged", "pipeline", "Incident Acknowledged"},
+	{"incident.resolved", "pipeline", "Incident Resolved"},
 	{"mute.ending", "pipeline", "Mute Ending"},
 	{"webhook.disabled", "pipeline", "Webhook Disabled"},
 	{"webhook.failing", "pipeline", "Webhook Failing"},

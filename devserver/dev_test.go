@@ -45,6 +45,12 @@ func eventIDs(t *testing.T, d *devtest.DevProcess, name string) map[string]bool 
 	return ids
 }
 
+// demoNames are where the demo's deliveries of every channel arrive at once: mail comes
+// when an incident is two minutes old, and the periodic webhook when its minute is over.
+var demoNames = []string{
+	"demo-threats", "demo-ocsf", "demo-cloudevents", "slack", "slack-bot", "teams", "pagerduty", "jira", "splunk", "syslog", "elasticsearch", "sentinel", "datadog",
+}
+
 // The demo delivers an event of every alert type, signed, also when it starts again.
 func TestDemo(t *testing.T) {
 	d := devtest.StartDev(t, devtest.DevOptions{Args: []string{"-demo"}})
@@ -61,8 +67,10 @@ func TestDemo(t *testing.T) {
 			if n := len(eventIDs(t, d, "demo-instant")); n < common {
 				return fmt.Errorf("%d of %d events arrived", n, common)
 			}
-			if len(kept(d, "slack")) == 0 || len(kept(d, "demo-threats")) == 0 {
-				return fmt.Errorf("nothing for slack or demo-threats yet")
+			for _, name := range demoNames {
+				if len(kept(d, name)) == 0 {
+					return fmt.Errorf("nothing for %s yet", name)
+				}
 			}
 			return nil
 		})
@@ -80,10 +88,26 @@ func TestDemo(t *testing.T) {
 	d.Restart()
 	d.MustPrint("Demo: sent")
 	check()
-	var list struct{ Items []json.RawMessage }
+	var list struct {
+		Items []struct{ Name, Channel, State string }
+	}
 	d.Must(http.MethodGet, "/v1/webhooks", nil, &list)
-	if len(list.Items) != 4 {
-		t.Errorf("after two starts there are %d webhooks, want 4", len(list.Items))
+	channels := map[string]bool{}
+	for _, w := range list.Items {
+		channels[w.Channel] = true
+		if w.State != "active" {
+			t.Errorf("webhook %s is %s", w.Name, w.State)
+		}
+	}
+	var known struct{ Items []struct{ Name string } }
+	d.Must(http.MethodGet, "/v1/channels", nil, &known)
+	for _, c := range known.Items {
+		if !channels[c.Name] {
+			t.Errorf("the demo has no webhook of channel %s", c.Name)
+		}
+	}
+	if len(list.Items) != 16 {
+		t.Errorf("after two starts there are %d webhooks, want 16", len(list.Items))
 	}
 }
 

@@ -24,6 +24,11 @@ const (
 	maxLabelValue = 1024
 )
 
+// earliest is the least time of an event. Splunk takes none before it, CEF and OCSF count
+// from it, and JSON has no year below 0, which 0000-01-01T00:00:00+02:00 is in UTC. What
+// is older is a time that somebody failed to set.
+var earliest = time.Unix(0, 0).UTC()
+
 // check looks at one event's fields and calls bad for each that is wrong. It looks at
 // everything but the type and what the type's schema says about data.
 func check(e *tocsin.Event, now time.Time, bad func(field, message string)) {
@@ -45,9 +50,7 @@ func check(e *tocsin.Event, now time.Time, bad func(field, message string)) {
 	if e.Status != "" && e.Status != tocsin.Firing && e.Status != tocsin.Resolved {
 		bad("status", fmt.Sprintf("%s is not a status; allowed: %s, %s", catalog.Quote(string(e.Status)), tocsin.Firing, tocsin.Resolved))
 	}
-	if e.Time.After(now.Add(tocsin.MaxFuture)) {
-		bad("time", fmt.Sprintf("%s is more than %d minutes ahead of now, %s", e.Time.Format(time.RFC3339), int(tocsin.MaxFuture.Minutes()), now.UTC().Format(time.RFC3339)))
-	}
+	c.time(e.Time, now)
 }
 
 type checker struct{ bad func(field, message string) }
@@ -78,6 +81,16 @@ func (c checker) text(field, text string, most int, prose bool) {
 			c.bad(field, fmt.Sprintf("%s contains the control character %U", catalog.Quote(text), r))
 			return
 		}
+	}
+}
+
+// time checks when it happened; the zero time is none given.
+func (c checker) time(at, now time.Time) {
+	switch {
+	case at.After(now.Add(tocsin.MaxFuture)):
+		c.bad("time", fmt.Sprintf("%s is more than %d minutes ahead of now, %s", at.Format(time.RFC3339), int(tocsin.MaxFuture.Minutes()), now.UTC().Format(time.RFC3339)))
+	case at.Before(earliest) && !at.IsZero():
+		c.bad("time", fmt.Sprintf("%s is too early; allowed: %s or later, or none for the time of receipt", at.Format(time.RFC3339Nano), earliest.Format(time.RFC3339)))
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 // commit stores a group in one transaction and answers its requests.
 func (in *Ingest) commit(group []*request) {
 	failpoint.Hit("ingest.matched")
-	appended, err := in.append(group)
+	result, err := in.append(group)
 	if err != nil && len(group) > 1 && !passing(err) {
 		// One of them is the cause. Alone, it fails alone.
 		for _, r := range group {
@@ -33,19 +33,21 @@ func (in *Ingest) commit(group []*request) {
 	if err == nil {
 		failpoint.Hit("ingest.committed")
 		in.afterCommit()
-		in.ring.add(owedTo(group, appended))
+		in.ring.add(result.Owed)
+		in.incidents.add(result.Incidents)
 	}
+	appended := result.Events
 	for _, r := range group {
 		if err != nil {
 			r.done <- outcome{err: err}
 			continue
 		}
-		var result Result
+		var counts Result
 		for _, a := range appended[:len(r.batch)] {
-			result.count(a)
+			counts.count(a)
 		}
 		appended = appended[len(r.batch):]
-		r.done <- outcome{result: result}
+		r.done <- outcome{result: counts}
 	}
 }
 
@@ -62,14 +64,14 @@ func (r *Result) count(a tocsin.Appended) {
 
 // append writes the group, matched against one revision of the configuration: the
 // newest that any of it was matched against, or a newer one if the store says so.
-func (in *Ingest) append(group []*request) ([]tocsin.Appended, error) {
+func (in *Ingest) append(group []*request) (tocsin.AppendResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
 	var stale int64
 	for range staleTries {
 		m, err := in.matcher(ctx, stale)
 		if err != nil {
-			return nil, err
+			return tocsin.AppendResult{}, err
 		}
 		var batch []tocsin.NewEvent
 		for _, r := range group {
@@ -82,43 +84,22 @@ func (in *Ingest) append(group []*request) ([]tocsin.Appended, error) {
 			}
 			batch = append(batch, r.batch...)
 		}
-		appended, err := in.store.Append(ctx, m.revision, batch)
+		result, err := in.store.Append(ctx, m.revision, batch)
 		switch {
 		case errors.Is(err, tocsin.ErrStaleRevision):
 			stale = m.revision
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("storing events: %w", err)
-		case len(appended) != len(batch):
-			return nil, fmt.Errorf("storing events: the store answered for %d of %d", len(appended), len(batch))
+			return tocsin.AppendResult{}, fmt.Errorf("storing events: %w", err)
+		case len(result.Events) != len(batch):
+			return tocsin.AppendResult{}, fmt.Errorf("storing events: the store answered for %d of %d", len(result.Events), len(batch))
 		}
-		return appended, nil
+		return result, nil
 	}
-	return nil, tocsin.Errorf(tocsin.CodeUnavailable, "the configuration keeps changing; send the events again")
+	return tocsin.AppendResult{}, tocsin.Errorf(tocsin.CodeUnavailable, "the configuration keeps changing; send the events again")
 }
 
 // passing reports whether an error is about the store and not about what it was given.
 func passing(err error) bool {
 	return tocsin.CodeOf(err) == tocsin.CodeUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
-
-// owedTo returns the webhooks that are owed something new, each once.
-func owedTo(group []*request, appended []tocsin.Appended) []string {
-	var ids []string
-	seen := map[string]bool{}
-	for _, r := range group {
-		for i := range r.batch {
-			if appended[i] != tocsin.AppendedNew {
-				continue
-			}
-			for _, o := range r.batch[i].Owed {
-				if o.Suppressed == "" && !seen[o.WebhookID] {
-					seen[o.WebhookID] = true
-					ids = append(ids, o.WebhookID)
-				}
-			}
-		}
-		appended = appended[len(r.batch):]
-	}
-	return ids
 }

@@ -176,9 +176,9 @@ type recording struct {
 	batch []tocsin.NewEvent
 }
 
-func (r *recording) Append(_ context.Context, _ int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+func (r *recording) Append(_ context.Context, _ int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
 	r.batch = batch
-	return slices.Repeat([]tocsin.Appended{tocsin.AppendedNew}, len(batch)), nil
+	return tocsin.AppendResult{Events: slices.Repeat([]tocsin.Appended{tocsin.AppendedNew}, len(batch))}, nil
 }
 
 // stricter tells what is refused on purpose although it is JSON.

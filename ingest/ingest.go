@@ -53,6 +53,8 @@ type Ingest struct {
 
 	queue *queue
 	ring  *ringer
+	// incidents tells their workflows, apart from ring: a storm of them delays no doorbell.
+	incidents *stage
 	// afterCommit is called between a commit and its ring: where a process that is
 	// killed loses the ring, and must lose nothing else.
 	afterCommit func()
@@ -74,7 +76,7 @@ func New(cfg Config) (*Ingest, error) {
 	}
 	in := &Ingest{
 		store: cfg.Store, catalog: cfg.Catalog, channels: cfg.Channels, log: cfg.Logger, now: cfg.Now,
-		ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger), afterCommit: func() {},
+		ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger), incidents: newTeller(cfg.Conductor, cfg.Logger), afterCommit: func() {},
 	}
 	in.queue = newQueue(in.commit)
 	return in, nil
@@ -84,6 +86,7 @@ func New(cfg Config) (*Ingest, error) {
 func (in *Ingest) Close() {
 	in.queue.close()
 	in.ring.close()
+	in.incidents.close()
 }
 
 // Receive decodes a request and submits its events. Unlike Decode followed by Submit
@@ -217,12 +220,15 @@ func (in *Ingest) submit(ctx context.Context, events []tocsin.Event, also ...str
 	if len(events) == 0 {
 		return Result{}, nil
 	}
-	m, err := in.matcher(ctx, 0)
-	if err != nil {
-		return Result{}, err
-	}
+	r := in.request(ctx, events)
+	r.also = also
+	return in.wait(r)
+}
+
+// request makes a request of events, with defaults filled in.
+func (in *Ingest) request(ctx context.Context, events []tocsin.Event) *request {
 	now := in.now()
-	r := &request{ctx: ctx, at: now, also: also, batch: make([]tocsin.NewEvent, len(events)), done: make(chan outcome, 1)}
+	r := &request{ctx: ctx, at: now, batch: make([]tocsin.NewEvent, len(events)), done: make(chan outcome, 1)}
 	now = now.UTC().Truncate(time.Millisecond)
 	for i := range events {
 		n := &r.batch[i]
@@ -232,6 +238,15 @@ func (in *Ingest) submit(ctx context.Context, events []tocsin.Event, also ...str
 		in.complete(&n.Event, now)
 		r.bytes += len(n.Event.Raw)
 	}
+	return r
+}
+
+// wait matches a request and waits for its commit.
+func (in *Ingest) wait(r *request) (Result, error) {
+	m, err := in.matcher(r.ctx, 0)
+	if err != nil {
+		return Result{}, err
+	}
 	r.match(m)
 	if err := in.queue.add(r); err != nil {
 		return Result{}, err
@@ -239,8 +254,8 @@ func (in *Ingest) submit(ctx context.Context, events []tocsin.Event, also ...str
 	select {
 	case o := <-r.done:
 		return o.result, o.err
-	case <-ctx.Done():
-		return Result{}, context.Cause(ctx)
+	case <-r.ctx.Done():
+		return Result{}, context.Cause(r.ctx)
 	}
 }
 

@@ -120,7 +120,7 @@ func (j *judge) suppression(w *tocsin.Webhook, v *Verdict) {
 	if v.RepeatAfter > 0 {
 		notes = append(notes, fmt.Sprintf("repeat_after %s: it is suppressed as a repeat when an event with the same dedup key and status was owed less than that before", v.RepeatAfter))
 	}
-	v.Note = strings.Join(notes, "; ")
+	v.note(notes...)
 }
 
 // muting returns the mute that covers the event for a webhook now, nil for none.

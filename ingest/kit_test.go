@@ -43,32 +43,37 @@ func newStore(webhooks ...tocsin.Webhook) *store {
 	return &store{revision: 1, webhooks: webhooks, events: map[string]tocsin.NewEvent{}, awake: map[string]bool{}}
 }
 
-func (s *store) Append(_ context.Context, revision int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+func (s *store) Append(_ context.Context, revision int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
 	if s.before != nil {
 		if err := s.before(batch); err != nil {
-			return nil, err
+			return tocsin.AppendResult{}, err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if revision != s.revision {
-		return nil, tocsin.ErrStaleRevision
+		return tocsin.AppendResult{}, tocsin.ErrStaleRevision
 	}
 	s.appends = append(s.appends, slices.Clone(batch))
-	answers := make([]tocsin.Appended, len(batch))
+	result := tocsin.AppendResult{Events: make([]tocsin.Appended, len(batch))}
 	for i, n := range batch {
 		key := n.Event.Source + "\x00" + n.Event.ID
 		first, known := s.events[key]
 		switch {
 		case !known:
-			s.events[key], answers[i] = n, tocsin.AppendedNew
+			s.events[key], result.Events[i] = n, tocsin.AppendedNew
+			for _, o := range n.Owed {
+				if o.Suppressed == "" && !slices.Contains(result.Owed, o.WebhookID) {
+					result.Owed = append(result.Owed, o.WebhookID)
+				}
+			}
 		case string(first.Fingerprint) == string(n.Fingerprint):
-			answers[i] = tocsin.AppendedDuplicate
+			result.Events[i] = tocsin.AppendedDuplicate
 		default:
-			answers[i] = tocsin.AppendedConflict
+			result.Events[i] = tocsin.AppendedConflict
 		}
 	}
-	return answers, nil
+	return result, nil
 }
 
 func (s *store) Configuration(context.Context) (tocsin.Configuration, error) {
@@ -121,10 +126,18 @@ func (s *store) stored(t *testing.T, id string) tocsin.NewEvent {
 type conductor struct {
 	mu   sync.Mutex
 	rung []string
+	told []string // keys of incidents
 	fail error
+
+	// ringing and telling are called at the beginning of Ring and Incidents.
+	ringing func()
+	telling func() error
 }
 
 func (c *conductor) Ring(_ context.Context, ids ...string) error {
+	if c.ringing != nil {
+		c.ringing()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rung = append(c.rung, ids...)
@@ -137,6 +150,16 @@ func (c *conductor) Apply(context.Context, string, string, int64) error {
 
 func (c *conductor) Replay(context.Context, string) error {
 	return errors.New("ingest replays nothing")
+}
+
+func (c *conductor) Incidents(_ context.Context, keys ...string) error {
+	c.mu.Lock()
+	c.told = append(c.told, keys...)
+	c.mu.Unlock()
+	if c.telling == nil {
+		return nil
+	}
+	return c.telling()
 }
 
 // keyed is a channel whose batch key is the event's type.
@@ -213,12 +236,8 @@ func example(t testing.TB, name string) tocsin.Event {
 // discard is a store that accepts everything and keeps nothing, for benchmarks.
 type discard struct{ *store }
 
-func (discard) Append(_ context.Context, _ int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
-	answers := make([]tocsin.Appended, len(batch))
-	for i := range answers {
-		answers[i] = tocsin.AppendedNew
-	}
-	return answers, nil
+func (discard) Append(_ context.Context, _ int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
+	return tocsin.AppendResult{Events: slices.Repeat([]tocsin.Appended{tocsin.AppendedNew}, len(batch))}, nil
 }
 
 func (discard) Ring(context.Context, []string) ([]string, error) { return nil, nil }

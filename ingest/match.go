@@ -24,6 +24,7 @@ type matcher struct {
 	// first rule that wants more.
 	buckets *buckets
 	muter   *muter // nil when there are no mutes
+	targets []int  // places of the rules that an incident may have reached; empty when nobody escalates
 }
 
 // rule is a webhook's, but for what the buckets know already.
@@ -33,6 +34,7 @@ type rule struct {
 	filter      int // place in filters, -1 for none
 	channel     int // place in channels, -1 for one this process does not have
 	repeatAfter time.Duration
+	steps       []escalation // what being owed an event brings about
 }
 
 // compiler makes a matcher.
@@ -58,6 +60,7 @@ func compile(conf tocsin.Configuration, cat *catalog.Catalog, channels []tocsin.
 		}
 	}
 	m.buckets.sort(func(a, b int) int { return int(m.rules[a].min) - int(m.rules[b].min) })
+	c.escalations(conf.Webhooks)
 	c.mutes(conf.Mutes)
 	filters.keep(c.places)
 	return m
@@ -97,9 +100,10 @@ func (c *compiler) filter(expr string) (int, error) {
 }
 
 // match returns what is owed for an event, whose defaults are filled in and which is
-// received at this moment. The webhooks in also are owed it whatever they select. Nobody
-// is owed what is announced about itself.
-func (m *matcher) match(e *tocsin.Event, at time.Time, also ...string) []tocsin.Obligation {
+// received at this moment, and what is owed to those that its incident has reached. The
+// webhooks in also are owed it whatever they select. Nobody is owed what is announced
+// about itself.
+func (m *matcher) match(e *tocsin.Event, at time.Time, also ...string) (owed, reach []tocsin.Obligation) {
 	r := run{m: m, at: at, subject: subject{event: e, category: m.catalog.Category(e.Type)}}
 	if r.subject.category == catalog.CategoryPipeline {
 		r.about = about(e)
@@ -113,7 +117,7 @@ func (m *matcher) match(e *tocsin.Event, at time.Time, also ...string) []tocsin.
 			r.owe(&m.rules[place], 1)
 		}
 	}
-	return r.owed
+	return r.owed, r.reach()
 }
 
 // run is the matching of one event.
@@ -160,6 +164,15 @@ func (r *run) owe(rule *rule, likely int) {
 	if r.owed == nil {
 		r.owed = make([]tocsin.Obligation, 0, min(likely, 1024))
 	}
+	o := r.obligation(rule)
+	if len(rule.steps) > 0 && o.Suppressed == "" && escalates(r.subject.event) {
+		o.Escalate = r.escalate(rule)
+	}
+	r.owed = append(r.owed, o)
+}
+
+// obligation is what a rule's webhook is owed by the event, whatever it selects.
+func (r *run) obligation(rule *rule) tocsin.Obligation {
 	o := tocsin.Obligation{WebhookID: rule.webhookID, BatchKey: r.batchKey(rule.channel)}
 	if r.m.muter != nil {
 		o.Suppressed = r.muted(rule.webhookID)
@@ -169,7 +182,7 @@ func (r *run) owe(rule *rule, likely int) {
 	if o.Suppressed == "" && r.subject.category != catalog.CategoryPipeline {
 		o.RepeatAfter = rule.repeatAfter
 	}
-	r.owed = append(r.owed, o)
+	return o
 }
 
 func (r *run) passes(filter int) bool {

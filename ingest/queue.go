@@ -44,8 +44,12 @@ type outcome struct {
 func (r *request) match(m *matcher) {
 	r.revision, r.owed = m.revision, 0
 	for i := range r.batch {
-		r.batch[i].Owed = m.match(&r.batch[i].Event, r.at, r.also...)
-		r.owed += len(r.batch[i].Owed)
+		n := &r.batch[i]
+		n.Owed, n.Reach = m.match(&n.Event, r.at, r.also...)
+		r.owed += len(n.Owed) + len(n.Reach)
+		for _, o := range n.Owed {
+			r.owed += len(o.Escalate)
+		}
 	}
 }
 

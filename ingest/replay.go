@@ -31,12 +31,7 @@ func (in *Ingest) Matches(w tocsin.Webhook, e *tocsin.Event) (batchKey string, o
 			return "", false, nil
 		}
 	}
-	for _, c := range in.channels {
-		if c.Name() == w.Channel {
-			batchKey = c.BatchKey(&full)
-		}
-	}
-	return batchKey, true, nil
+	return in.batchKey(w.Channel, &full), true, nil
 }
 
 // maxLookups bounds the filters that are kept for questions about stored events. They

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,8 +49,29 @@ func (r *ringer) close() {
 	r.signal.close()
 }
 
+// tellAtOnce is how many incidents are told in one call, which has ringTimeout.
+const tellAtOnce = 200
+
+// newTeller returns a stage that tells the workflows of incidents, by their keys. After a
+// call that failed the rest is left to the sweeper: Temporal is away.
+func newTeller(conductor tocsin.Conductor, log *slog.Logger) *stage {
+	return newStage(func(_ context.Context, keys []string) {
+		failpoint.Hit("ingest.untold")
+		for part := range slices.Chunk(keys, tellAtOnce) {
+			ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
+			err := conductor.Incidents(ctx, part...)
+			cancel()
+			if err != nil {
+				log.Warn("telling the workflows of incidents; the sweeper will", "incidents", len(keys), "error", err)
+				return
+			}
+		}
+	})
+}
+
 // stage calls a function with the ids that gathered while the last call ran, each
-// once. What waits is bounded by the number of webhooks.
+// once. What waits is bounded by the number of webhooks, or by the incidents that change
+// while a call lasts.
 type stage struct {
 	call func(ctx context.Context, ids []string)
 

@@ -221,8 +221,8 @@ func TestPipelineTypesAreReserved(t *testing.T) {
 			t.Errorf("%s: Submit: %+v, %v", a.Type, result, err)
 		}
 	}
-	if own != 4 {
-		t.Errorf("%d types of category pipeline, want 4", own)
+	if own != 6 {
+		t.Errorf("%d types of category pipeline, want 6", own)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // threatSource is the source of events made of a posted threat payload, which names none.
 const threatSource = "/threat-detection"
 
+// lastSecond ends the year 9999, beyond which there are no times in JSON.
+const lastSecond = 253402300799
+
 // element is what is read of one of a payload's maliciousEvents; the whole of it is
 // the event's data.
 type element struct {
@@ -92,7 +95,10 @@ func (d *decoder) threat(raw, guidance []byte) error {
 	if severity, err := tocsin.ParseSeverity(strings.ToLower(t.Severity)); err == nil {
 		e.Severity = severity
 	}
-	if t.Timestamp > 0 {
+	switch {
+	case t.Timestamp > lastSecond:
+		d.problem("data.timestamp", "%d is too large; allowed: the seconds since 1970-01-01T00:00:00Z, not milliseconds", t.Timestamp)
+	case t.Timestamp > 0:
 		e.Time = time.Unix(t.Timestamp, 0).UTC()
 	}
 	e.Data = raw

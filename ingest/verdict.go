@@ -29,6 +29,9 @@ type Verdict struct {
 	// FallbackOf names the webhook whose announcements this one gets as its fallback, if
 	// that is why it matched.
 	FallbackOf string `json:"fallback_of,omitempty"`
+	// EscalatedFrom names the webhooks whose escalations bring it here, now or later; it is
+	// why it matched, or comes on top of that.
+	EscalatedFrom []string `json:"escalated_from,omitempty"`
 	// Mute is the id of the mute that would suppress the event, did it come now; "" for
 	// none, and where it did not match.
 	Mute string `json:"mute,omitempty"`
@@ -54,5 +57,6 @@ func (in *Ingest) Verdicts(ctx context.Context, e tocsin.Event) ([]Verdict, erro
 	for i := range conf.Webhooks {
 		verdicts[i] = j.verdict(&conf.Webhooks[i])
 	}
+	j.escalations(conf.Webhooks, verdicts)
 	return verdicts, nil
 }

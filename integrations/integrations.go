@@ -13,8 +13,17 @@ import (
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/integrations/datadog"
+	"github.com/tocsin-alerts/tocsin/integrations/elasticsearch"
+	"github.com/tocsin-alerts/tocsin/integrations/email"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
+	"github.com/tocsin-alerts/tocsin/integrations/jira"
+	"github.com/tocsin-alerts/tocsin/integrations/pagerduty"
+	"github.com/tocsin-alerts/tocsin/integrations/sentinel"
 	"github.com/tocsin-alerts/tocsin/integrations/slack"
+	"github.com/tocsin-alerts/tocsin/integrations/splunk"
+	"github.com/tocsin-alerts/tocsin/integrations/syslog"
+	"github.com/tocsin-alerts/tocsin/integrations/teams"
 	"github.com/tocsin-alerts/tocsin/integrations/webhook"
 )
 
@@ -31,6 +40,8 @@ type Options struct {
 	Logger *slog.Logger
 	// UserAgent is what receivers see; "": Tocsin/1.
 	UserAgent string
+	// Resolver looks up hosts; nil: the system's.
+	Resolver post.Resolver
 	// Signers returns the installation's keys, which sign the deliveries of the channel
 	// webhook with v1a beside the webhook's own secret (v1). nil: v1 alone. It is called
 	// for every request.
@@ -45,9 +56,18 @@ func Channels(o Options) []tocsin.Channel {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	client := post.New(post.Options{AllowCIDRs: o.AllowCIDRs, Timeout: o.Timeout, UserAgent: o.UserAgent})
+	client := post.New(post.Options{AllowCIDRs: o.AllowCIDRs, Timeout: o.Timeout, UserAgent: o.UserAgent, Resolver: o.Resolver})
 	return []tocsin.Channel{
 		webhook.New(client, o.Catalog, o.Signers),
 		slack.New(client, o.Logger),
+		email.New(client, o.Logger),
+		teams.New(client),
+		pagerduty.New(client, o.Catalog),
+		jira.New(client, o.Catalog, o.Logger),
+		splunk.New(client, o.Logger),
+		elasticsearch.New(client),
+		datadog.New(client),
+		sentinel.New(client),
+		syslog.New(client),
 	}
 }

@@ -67,8 +67,17 @@ func callsSuite(t *testing.T, folder string) bool {
 
 func TestAllowCIDRsReachEveryChannel(t *testing.T) {
 	configs := map[string]string{
-		"webhook": `{"url":"http://127.0.0.1:9/hook","signing_secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}`,
-		"slack":   `{"url":"http://127.0.0.1:9/services/T/B/x"}`,
+		"webhook":       `{"url":"http://127.0.0.1:9/hook","signing_secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}`,
+		"slack":         `{"url":"http://127.0.0.1:9/services/T/B/x"}`,
+		"email":         `{"host":"127.0.0.1","tls":"none","from":"a@example.com","to":"b@example.com"}`,
+		"teams":         `{"url":"http://127.0.0.1:9/workflows/x?sig=s"}`,
+		"pagerduty":     `{"url":"http://127.0.0.1:9","routing_key":"0123456789abcdef0123456789abcdef"}`,
+		"jira":          `{"url":"http://127.0.0.1:9","token":"t","project":"SEC"}`,
+		"splunk":        `{"url":"http://127.0.0.1:9","token":"t"}`,
+		"elasticsearch": `{"url":"http://127.0.0.1:9","api_key":"i:k"}`,
+		"datadog":       `{"url":"http://127.0.0.1:9","api_key":"k"}`,
+		"sentinel":      `{"endpoint":"http://127.0.0.1:9","login_url":"http://127.0.0.1:9","rule_id":"dcr-1","stream":"Custom-A","tenant_id":"t","client_id":"c","client_secret":"s"}`,
+		"syslog":        `{"address":"127.0.0.1:9"}`,
 	}
 	open := integrations.Options{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	for _, c := range integrations.Channels(open) {

@@ -17,21 +17,26 @@ import (
 // that ends with * stands for all that begin so. Everything else of them goes through
 // internal/post, which alone checks addresses.
 var usable = map[string][]string{
-	"net/http":                  {"Header", "Status*", "Method*", "CanonicalHeaderKey", "ParseTime", "TimeFormat"},
-	"net":                       {},
-	"net/netip":                 {"*"},
-	"net/url":                   {"*"},
-	"net/textproto":             {"CanonicalMIMEHeaderKey", "MIMEHeader"},
-	"crypto/tls":                {},
-	"github.com/slack-go/slack": {"*Accessory", "*Block", "*BlockElement", "*BlockObject", "Blocks", "WebhookMessage", "MarkdownType", "PlainTextType"},
-	"github.com/tocsin-alerts":  {"*"},
+	"net/http":                          {"Header", "Status*", "Method*", "CanonicalHeaderKey", "ParseTime", "TimeFormat", "Request", "Response"},
+	"net":                               {"Conn", "Error", "JoinHostPort"},
+	"net/netip":                         {"*"},
+	"net/url":                           {"*"},
+	"net/textproto":                     {"CanonicalMIMEHeaderKey", "MIMEHeader", "Error"},
+	"crypto/tls":                        {"Client", "ClientSessionState", "ConnectionState", "VersionName", "VersionTLS13"},
+	"github.com/PagerDuty/go-pagerduty": {"V2Event", "V2Payload", "ChangeEvent", "ChangeEventPayload", "ChangeEventLink", "EventsAPIV2Error"},
+	"github.com/andygrunwald/go-jira":   {"NewClient", "Client", "Issue*", "Comments", "Component", "Error", "GetQueryOptions", "Priority", "Project", "SearchOptions*", "Transition"},
+	"github.com/slack-go/slack":         {"*Accessory", "*Block", "*BlockElement", "*BlockObject", "Blocks", "WebhookMessage", "MarkdownType", "PlainTextType"},
+	"github.com/wneessen/go-mail":       {"NewMsg", "WithNoDefaultUserAgent", "WithEncoding", "Msg", "Header*", "Type*", "EncodingQP", "ImportanceHigh"},
+	"github.com/wneessen/go-mail/log":   {"Log", "DirClientToServer"},
+	"github.com/wneessen/go-mail/smtp":  {"NewClient", "Client", "Auth", "PlainAuth", "LoginAuth", "XOAuth2Auth", "DataCloser"},
+	"github.com/tocsin-alerts":          {"*"},
 }
 
 // silent are the standard packages that cannot reach anything. A package on neither
 // list needs a look, and a line here.
 var silent = []string{
-	"bytes", "cmp", "context", "crypto/ed25519", "crypto/hmac", "crypto/rand", "crypto/sha256", "embed", "encoding/base64", "encoding/hex", "encoding/json",
-	"errors", "fmt", "html", "html/template", "io", "iter", "log/slog", "maps", "math", "mime", "mime/multipart", "mime/quotedprintable", "reflect", "regexp", "slices", "sort",
+	"bytes", "cmp", "compress/gzip", "context", "crypto/ed25519", "crypto/hmac", "crypto/rand", "crypto/sha256", "embed", "encoding/base64", "encoding/hex", "encoding/json",
+	"errors", "fmt", "html", "html/template", "io", "iter", "log/slog", "maps", "math", "mime", "mime/multipart", "mime/quotedprintable", "net/mail", "reflect", "regexp", "slices", "sort",
 	"strconv", "strings", "sync", "sync/atomic", "text/template", "text/template/parse", "time", "unicode", "unicode/utf16", "unicode/utf8",
 }
 

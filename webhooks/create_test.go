@@ -72,7 +72,7 @@ func TestCreateReportsEverythingThatIsWrongTogether(t *testing.T) {
 	got := fields(t, err, tocsin.CodeInvalid)
 	want := map[string][]string{
 		"name":                 {"required"},
-		"channel":              {`"webhok"`, `did you mean "webhook"?`, "allowed: slack, webhook"},
+		"channel":              {`"webhok"`, `did you mean "webhook"?`, ", webhook"},
 		"evnts":                {`did you mean "events"?`},
 		"events[0]":            {`"agent.discoverd"`, `did you mean "agent.discovered"?`},
 		"events[1].colections": {`did you mean "collections"?`},

@@ -213,19 +213,6 @@ func readSelectors(raw json.RawMessage, into *[]tocsin.Selector, p *problems, fi
 	return true
 }
 
-func readEscalate(raw json.RawMessage, s *tocsin.Settings, p *problems, field string) bool {
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		return false
-	}
-	s.Escalate = make([]tocsin.Escalation, len(list))
-	for i, item := range list {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		strict(item, &s.Escalate[i], at, "{min_severity, to, after, unless}", []string{"min_severity", "to", "after", "unless"}, p)
-	}
-	return true
-}
-
 // strict reads a small object whose keys must all be known.
 func strict(raw json.RawMessage, into any, at, want string, names []string, p *problems) {
 	fields, err := object(raw)

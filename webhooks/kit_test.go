@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,6 +87,10 @@ func (c *conductor) Apply(ctx context.Context, id, update string, version int64)
 
 func (c *conductor) Replay(ctx context.Context, id string) error {
 	return c.note(ctx, "replay "+id)
+}
+
+func (c *conductor) Incidents(ctx context.Context, keys ...string) error {
+	return c.note(ctx, "incidents "+strings.Join(keys, " "))
 }
 
 func (c *conductor) note(ctx context.Context, call string) error {

@@ -108,6 +108,25 @@ func (s *Service) Test(ctx context.Context, idOrName string) (tocsin.Receipt, er
 	return sender.Send(ctx, s.notification(w, events, true))
 }
 
+// Check proves the webhook's configuration by its vendor's cheapest call, and sends
+// nothing that a person would see. found says in a sentence what was found. An error of the
+// vendor comes with the exchanges; every other error is a *tocsin.Error, CodeInvalid where
+// the channel has no such call.
+func (s *Service) Check(ctx context.Context, idOrName string) (found string, exchanges []tocsin.Exchange, err error) {
+	_, sender, err := s.prepare(ctx, idOrName)
+	if err != nil {
+		return "", nil, err
+	}
+	err = tocsin.ErrNoCheck
+	if c, ok := sender.(tocsin.Checker); ok {
+		found, exchanges, err = c.Check(ctx)
+	}
+	if errors.Is(err, tocsin.ErrNoCheck) {
+		return "", nil, tocsin.Errorf(tocsin.CodeInvalid, "%w", err)
+	}
+	return found, exchanges, err
+}
+
 // Preview returns the requests the webhook would send, secrets redacted, and sends
 // nothing: its latest delivery's events with today's configuration, or an example
 // when it never had any. CodeInvalid when its template does not render.

@@ -220,20 +220,7 @@ func (s *Service) validateReferences(w tocsin.Settings, id string, others []tocs
 	if w.Fallback != "" {
 		check("fallback", w.Fallback)
 	}
-	if len(w.Escalate) > maxEscalations {
-		p.add("escalate", "has %d entries; at most %d are allowed", len(w.Escalate), maxEscalations)
-	}
-	for i, e := range w.Escalate {
-		at := fmt.Sprintf("escalate[%d]", i)
-		if p.has(at) {
-			continue
-		}
-		check(at+".to", e.To)
-		between(p, at+".after", e.After, 0, maxRetry)
-		if e.Unless != "" && e.Unless != "acknowledged" {
-			p.add(at+".unless", `%q is not allowed; want "acknowledged" or nothing`, cut(e.Unless))
-		}
-	}
+	validateEscalations(w, id, others, check, p)
 }
 
 func references(w tocsin.Settings) []string {

@@ -94,6 +94,31 @@ func (c *Conductor) Replay(ctx context.Context, replayID string) error {
 	return wrap(err, "waking replay "+replayID)
 }
 
+// Incidents signals the workflows of incidents, and starts those that are missing.
+// It tries them all and returns the first error.
+func (c *Conductor) Incidents(ctx context.Context, keys ...string) error {
+	var g errgroup.Group
+	g.SetLimit(ringers)
+	for _, key := range keys {
+		g.Go(func() error {
+			_, err := c.client.SignalWithStartWorkflow(ctx, IncidentWorkflowID(key), SignalIncidentChanged, nil, incidentStartOptions(key), TypeIncident, IncidentInput{Key: key})
+			return wrap(err, "waking incident "+key)
+		})
+	}
+	return g.Wait()
+}
+
+func incidentStartOptions(key string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       IncidentWorkflowID(key),
+		TaskQueue:                TaskQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		Memo:                     map[string]any{"what": "One Tocsin incident: the escalated events of one dedup key. How it stands is in Tocsin's store; query `status` or open Current Details."},
+		StaticSummary:            "Tocsin incident",
+	}
+}
+
 func replayStartOptions(replayID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       ReplayWorkflowID(replayID),
@@ -148,7 +173,7 @@ func EnsureSweeper(ctx context.Context, c client.Client, every time.Duration) er
 	return ensureSchedule(ctx, c, every, client.ScheduleOptions{
 		ID:     SweepID,
 		Action: &client.ScheduleWorkflowAction{ID: SweepID, Workflow: TypeSweep, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 5 * time.Minute},
-		Note:   "Rings webhooks that owe work and wakes replays that nobody looks after; announces mutes that end.",
+		Note:   "Rings webhooks that owe work and wakes replays and incidents that nobody looks after; announces mutes that end.",
 	})
 }
 

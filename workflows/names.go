@@ -22,13 +22,18 @@ const (
 	QueryStatus        = "status"
 	// SignalReplayChanged wakes a replay's workflow; it has no content.
 	SignalReplayChanged = "replay-changed"
+	// SignalIncidentChanged wakes an incident's workflow; it has no content.
+	SignalIncidentChanged = "incident-changed"
+	SignalAcknowledge     = "acknowledge" // an incident; IncidentSignal
+	SignalResolve         = "resolve"     // an incident; IncidentSignal
 )
 
 // Workflow types, as the Web UI lists them.
 const (
-	TypeWebhook = "Webhook"
-	TypeSweep   = "Sweep"
-	TypeReplay  = "Replay"
+	TypeWebhook  = "Webhook"
+	TypeSweep    = "Sweep"
+	TypeReplay   = "Replay"
+	TypeIncident = "Incident"
 
 	TypeHousekeeping = "Housekeeping"
 )
@@ -40,9 +45,14 @@ const (
 )
 
 const (
-	webhookPrefix = "webhook/"
-	replayPrefix  = "replay/"
+	webhookPrefix  = "webhook/"
+	replayPrefix   = "replay/"
+	incidentPrefix = "incident/"
 )
+
+// IncidentWorkflowID is the id of the workflow of the incidents with a key
+// ([tocsin.IncidentKey]).
+func IncidentWorkflowID(key string) string { return incidentPrefix + key }
 
 // ReplayWorkflowID is the id of a replay's workflow.
 func ReplayWorkflowID(replayID string) string { return replayPrefix + replayID }
@@ -53,7 +63,7 @@ func WebhookWorkflowID(webhookID string) string { return webhookPrefix + webhook
 // WebhookID is the reverse of WebhookWorkflowID; false for another workflow's id.
 func WebhookID(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, webhookPrefix) }
 
-// Search attributes, set when a webhook's state changes; they must be registered before
+// Search attributes, set when the state of a webhook, replay or incident changes; they must be registered before
 // a worker starts (see EnsureSearchAttributes).
 var (
 	AttrWebhook      = temporal.NewSearchAttributeKeyKeyword("TocsinWebhook")

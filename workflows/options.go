@@ -72,6 +72,26 @@ func replayOptions(summary string) workflow.ActivityOptions {
 	}
 }
 
+// incidentOptions: a step lasts moments, and one that is not heard of for 20 s is taken for
+// dead. Whatever fails is tried again for as long as it takes, at least every 15 s: somebody
+// waits to be paged.
+func incidentOptions(summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: time.Minute,
+		HeartbeatTimeout:    20 * time.Second,
+		Summary:             summary,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 15 * time.Second},
+	}
+}
+
+// askedOptions are for what somebody asked for about an incident. They end after a minute:
+// whoever asks comes again.
+func askedOptions(summary string) workflow.ActivityOptions {
+	o := storeOptions(summary)
+	o.ScheduleToCloseTimeout, o.StartToCloseTimeout = time.Minute, 30*time.Second
+	return o
+}
+
 // choreOptions are for one of the housekeeping's activities.
 func choreOptions(summary string, longest time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{

@@ -269,20 +269,31 @@ func TestReplayOfADayKeepsItsRate(t *testing.T) {
 type bell struct {
 	mu   sync.Mutex
 	ids  []string
-	fail int // so many rings fail first
+	keys []string // of incidents
+	fail int      // so many calls fail first
 }
 
-func (b *bell) Ring(_ context.Context, ids ...string) error {
+func (b *bell) Ring(_ context.Context, ids ...string) error { return b.hear(&b.ids, ids) }
+
+func (b *bell) rang() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.ids)
+}
+
+func (b *bell) hear(all *[]string, more []string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail > 0 {
 		b.fail--
 		return errors.New("Temporal is away")
 	}
-	b.ids = append(b.ids, ids...)
+	*all = append(*all, more...)
 	return nil
 }
 
 func (b *bell) Apply(context.Context, string, string, int64) error { return nil }
 
 func (b *bell) Replay(context.Context, string) error { return nil }
+
+func (b *bell) Incidents(_ context.Context, keys ...string) error { return b.hear(&b.keys, keys) }

@@ -9,8 +9,8 @@ import (
 	"github.com/tocsin-alerts/tocsin/activities"
 )
 
-// Sweep rings and wakes what nobody looks after, and announces mutes that end. A sweep that fails is left to the next one, 30 s
-// later, after three tries.
+// Sweep rings and wakes what nobody looks after, and announces mutes that end. A sweep that
+// fails is left to the next one, 30 s later, after three tries.
 func Sweep(ctx workflow.Context) (activities.SweepResult, error) {
 	var out activities.SweepResult
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

@@ -13,12 +13,14 @@ import (
 const (
 	pointAnnounced = "announce.submitted"
 	pointReplayed  = "replay.stepped"
+	pointEscalated = "incident.escalated"
+	pointUntold    = "ingest.untold"
 )
 
 // Every place to die that the source marks is crossed, and none is crossed that is not
 // there any more.
 func TestEveryFailpointIsCrossed(t *testing.T) {
-	crossed := []string{pointAnnounced, pointReplayed}
+	crossed := []string{pointAnnounced, pointReplayed, pointEscalated, pointUntold}
 	for _, c := range crossings() {
 		crossed = append(crossed, c.point)
 	}

@@ -22,6 +22,9 @@ import (
 type Config struct {
 	// APIURL is the API's, InboxURL the inbox's address, both without a final slash.
 	APIURL, InboxURL string
+	// SMTPAddr and SyslogAddr are where the inbox takes mail and syslog messages, as
+	// host:port; without one, the demo has no webhook of that channel.
+	SMTPAddr, SyslogAddr string
 	// Seed makes the signing secrets: the same seed makes the same ones, so that the inbox
 	// can check signatures of webhooks that an earlier start created.
 	Seed tocsin.Secret
@@ -37,22 +40,6 @@ type Report struct {
 	Events   int      // accepted
 }
 
-// webhook is one of the demo's.
-type webhook struct {
-	name    string
-	fields  map[string]any
-	path    string // in the inbox
-	channel string
-}
-
-// webhooks lists one of each kind that exists.
-var webhooks = []webhook{
-	{name: "demo-instant", channel: "webhook", path: "demo-instant", fields: map[string]any{"frequency": "instant"}},
-	{name: "demo-periodic", channel: "webhook", path: "demo-periodic", fields: map[string]any{"frequency": "periodic", "run_every": "1m"}},
-	{name: "demo-threats", channel: "webhook", path: "demo-threats", fields: map[string]any{"frequency": "instant", "events": []string{"threat.detected"}}},
-	{name: "demo-slack", channel: "slack", path: "slack", fields: map[string]any{"frequency": "instant"}},
-}
-
 // Run creates the webhooks where they are missing, points those that exist at this inbox,
 // and sends the events. On an error the report holds what was done until then.
 func Run(ctx context.Context, cfg Config) (Report, error) {
@@ -61,6 +48,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	var done Report
 	for _, w := range webhooks {
+		if w.needs != nil && w.needs(cfg) == "" {
+			continue
+		}
 		if err := cfg.ensure(ctx, w); err != nil {
 			return done, fmt.Errorf("creating webhook %s: %w", w.name, err)
 		}
@@ -81,12 +71,12 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 func (cfg Config) ensure(ctx context.Context, w webhook) error {
-	config := map[string]any{"url": cfg.InboxURL + "/" + w.path}
+	config := w.config(cfg)
 	if w.channel == "webhook" {
 		secret := cfg.secret(w.name)
 		config["signing_secret"] = secret.Reveal()
 		if cfg.Expect != nil {
-			if err := cfg.Expect(w.path, secret); err != nil {
+			if err := cfg.Expect(w.name, secret); err != nil {
 				return err
 			}
 		}

@@ -222,9 +222,23 @@ func (d *Dev) UIAddr() string { return d.temporal.UIAddr() }
 func (d *Dev) Inbox() *inbox.Inbox { return d.inbox }
 
 // Demo creates the demo's webhooks and sends its events. It may be called again: the
-// webhooks are there once, the events are new ones.
+// webhooks are there once, the events are new ones. The inbox takes mail and syslog
+// messages from then on, on ports of its own.
 func (d *Dev) Demo(ctx context.Context) (demo.Report, error) {
-	return demo.Run(ctx, demo.Config{APIURL: d.URL(), InboxURL: d.URL() + "/inbox", Seed: d.ring, Expect: d.inbox.Expect})
+	cfg := demo.Config{APIURL: d.URL(), InboxURL: d.URL() + "/inbox", Seed: d.ring, Expect: d.inbox.Expect}
+	for _, l := range []struct {
+		addr   *string
+		listen func(name, addr string) (string, func() error, error)
+		name   string
+	}{{&cfg.SMTPAddr, d.inbox.ListenSMTP, "email"}, {&cfg.SyslogAddr, d.inbox.ListenSyslog, "syslog"}} {
+		addr, closed, err := l.listen(l.name, "127.0.0.1:0")
+		if err != nil {
+			return demo.Report{}, err
+		}
+		*l.addr = addr
+		d.cleanup(func(context.Context) error { return closed() })
+	}
+	return demo.Run(ctx, cfg)
 }
 
 // Run starts tocsin-dev, says where everything is, and stops when ctx ends or a part of

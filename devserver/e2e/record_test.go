@@ -21,7 +21,7 @@ import (
 // record is where to write histories for the replay test of package workflows; they are
 // recorded anew for a new release, beside the old ones:
 //
-//	go test ./e2e -run 'Flood|Story|Replay|Housekeeping' -record ../../workflows/testdata/v1
+//	go test ./e2e -run 'Flood|Story|Replay|Housekeeping|Escalation' -record ../../workflows/testdata/v1
 var record = flag.String("record", "", "`folder` to write the histories of workflows to")
 
 // errNotYet is what a condition says that is still waited for.

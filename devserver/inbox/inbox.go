@@ -2,6 +2,7 @@
 // them on a page, checks their signatures, and can be told to fail.
 //
 //	POST /inbox/{name}        takes a delivery (any method but GET, HEAD and OPTIONS)
+//	any /inbox/{name}/{path}  the same in the words of the vendor whose API has such a path
 //	GET  /inbox, /inbox/{name}  the page; ?before= number
 //	GET  /                    redirects to the page
 //	GET  /inbox.json          the same for programs; ?name=, ?limit=
@@ -52,6 +53,7 @@ type Inbox struct {
 	box     box
 	modes   modes
 	secrets secrets
+	tickets tracker
 }
 
 // New returns an empty inbox that answers everything with 200.
@@ -78,6 +80,7 @@ func New(o Options) *Inbox {
 	i.mux.Handle("POST /inbox/_mode", own.Handler(http.HandlerFunc(i.setMode)))
 	i.mux.Handle("POST /inbox/_clear", own.Handler(http.HandlerFunc(i.clear)))
 	i.mux.HandleFunc("/inbox/{name}", i.receive)
+	i.mux.HandleFunc("/inbox/{name}/{rest...}", i.receiveVendor)
 	return i
 }
 
@@ -132,6 +135,14 @@ func (i *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	// Slack's incoming webhooks answer "ok":
+	// https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+	i.take(w, r, name, false, func(string) reply { return reply{http.StatusOK, "ok"} })
+}
+
+// take keeps a request, unless it only asks something, and answers it: as yes says, unless it
+// is told otherwise.
+func (i *Inbox) take(w http.ResponseWriter, r *http.Request, name string, asks bool, yes func(body string) reply) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
@@ -141,14 +152,29 @@ func (i *Inbox) receive(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the sender went away
 	}
-	answer := i.answerTo(name, r)
+	shown, err := unpacked(r, body)
+	if err != nil {
+		http.Error(w, "the body cannot be unpacked: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	mode := i.answerTo(name, r)
+	said := reply{status: mode.Status}
+	if mode == fine {
+		said = yes(string(shown))
+	}
 	now := i.options.Now()
-	i.box.add(Delivery{
-		Name: name, ReceivedAt: now, Method: r.Method, URL: r.URL.RequestURI(), Remote: r.RemoteAddr,
-		Headers: sortedHeaders(r), Body: string(body), Bytes: len(body), WebhookID: r.Header.Get("webhook-id"),
-		Signature: i.secrets.verify(name, r.Header, body, now), Status: answer.Status,
-	})
-	answer.write(w, name)
+	if !asks {
+		i.box.add(Delivery{
+			Name: name, ReceivedAt: now, Method: r.Method, URL: r.URL.RequestURI(), Remote: r.RemoteAddr,
+			Headers: sortedHeaders(r), Body: string(shown), Bytes: len(body), WebhookID: r.Header.Get("webhook-id"),
+			Signature: i.secrets.verify(name, r.Header, body, now), Status: said.status,
+		})
+	}
+	if mode != fine {
+		mode.write(w, name)
+		return
+	}
+	said.write(w)
 }
 
 // answerTo decides how a request is answered: by its own wish, or by the mode.

@@ -132,10 +132,24 @@ func (m Mode) write(w http.ResponseWriter, name string) {
 	switch {
 	case m.Status == http.StatusNoContent || m.Status == http.StatusNotModified:
 	case m.Status < 300:
-		// Slack's incoming webhooks answer "ok":
-		// https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 		_, _ = io.WriteString(w, "ok")
 	default:
 		_, _ = fmt.Fprintf(w, "the inbox was told to answer %s with %d", name, m.Status) // #nosec G705 -- text/plain
+	}
+}
+
+// write answers as a vendor does.
+func (r reply) write(w http.ResponseWriter) {
+	switch body := r.body.(type) {
+	case nil:
+		w.WriteHeader(r.status)
+	case string:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(r.status)
+		_, _ = io.WriteString(w, body) // #nosec G705 -- text/plain
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(r.status)
+		_ = json.NewEncoder(w).Encode(body) // an error means that the sender went away
 	}
 }

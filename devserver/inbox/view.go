@@ -3,7 +3,9 @@ package inbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -19,7 +21,8 @@ type deliveryView struct {
 	Title    string
 	Severity string // of its worst event, or ""
 	Resolved bool
-	Slack    *slackMessage
+	Slack    *slackMessage // or another chat's
+	Mail     *mailView
 	Tokens   []token // the body
 	Cut      bool    // more than the page shows
 	Notable  []Header
@@ -33,16 +36,16 @@ func view(d Delivery) deliveryView {
 	v := deliveryView{Delivery: d}
 	if m, title, ok := parseSlack(d.Body); ok && (d.Name == "slack" || strings.Contains(d.Name, "slack")) {
 		v.Slack, v.Title = &m, title
-	} else {
-		v.Title, v.Severity, v.Resolved = summary(d.Body)
+	} else if m, title, ok := parseCard(d.Body); ok {
+		v.Slack, v.Title = &m, title
+	} else if d.Method == "SMTP" {
+		v.Mail = parseMail(d.Body)
+		v.Title = v.Mail.Subject
+	} else if v.Title, v.Severity, v.Resolved = summary(d.Body); v.Title == "" {
+		v.Title = titleOf(d.Body)
 	}
 	v.Title = shorten(v.Title, 200)
-	text := d.Body
-	var pretty bytes.Buffer
-	isJSON := json.Indent(&pretty, []byte(d.Body), "", "  ") == nil
-	if isJSON {
-		text = pretty.String()
-	}
+	text, isJSON := indented(d.Body)
 	if len(text) > maxShown {
 		text, v.Cut = strings.ToValidUTF8(text[:maxShown], ""), true
 	}
@@ -59,6 +62,29 @@ func view(d Delivery) deliveryView {
 		}
 	}
 	return v
+}
+
+// indented is a body of one JSON value, or of several in a row, laid out for reading; false
+// for any other, as it is.
+func indented(body string) (string, bool) {
+	var out bytes.Buffer
+	values := json.NewDecoder(strings.NewReader(body))
+	for {
+		var raw json.RawMessage
+		err := values.Decode(&raw)
+		if errors.Is(err, io.EOF) && out.Len() > 0 {
+			return out.String(), true
+		}
+		if err != nil {
+			return body, false
+		}
+		if out.Len() > 0 {
+			out.WriteByte('\n')
+		}
+		if err := json.Indent(&out, raw, "", "  "); err != nil {
+			return body, false
+		}
+	}
 }
 
 // summary says in a line what a body of channel webhook is about.

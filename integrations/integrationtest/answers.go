@@ -42,13 +42,13 @@ func testStatuses(t *testing.T, s Spec) {
 		rows[status] = want
 	}
 	c := client(t, 0)
-	accepting := httptest.NewServer(s.Accept)
+	accepting := s.serve(s.yes)
 	defer accepting.Close()
 	if _, err := s.open(t, c, accepting.URL).Send(bg(t), one(t)); err != nil {
 		t.Fatalf("the vendor's yes: %v", err)
 	}
 	for status, want := range rows {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		server := s.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		receipt, err := s.open(t, c, server.URL).Send(bg(t), one(t))
 		server.Close()
 		if got := outcome(err); got != want {
@@ -79,16 +79,20 @@ func testRetryAfter(t *testing.T, s Spec) {
 		{"315360000", 0, 0}, {date(10 * 365 * 24 * time.Hour), 0, 0}, {"604801", 0, 0},
 	} {
 		for _, status := range []int{429, 503} {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			server := s.serve(func(w http.ResponseWriter, _ *http.Request) {
 				if row.header != "" {
 					w.Header().Set("Retry-After", row.header)
 				}
 				w.WriteHeader(status)
-			}))
+			})
 			_, err := s.open(t, client(t, 0), server.URL).Send(bg(t), one(t))
 			server.Close()
-			if got := tocsin.Classify(err).After; got > row.want || got < row.want-row.within {
-				t.Errorf("%d with Retry-After %q: got %s, want %s", status, row.header, got, row.want)
+			want := row.want
+			if status == http.StatusTooManyRequests && want == 0 {
+				want = s.Patience
+			}
+			if got := tocsin.Classify(err).After; got > want || got < want-row.within {
+				t.Errorf("%d with Retry-After %q: got %s, want %s", status, row.header, got, want)
 			}
 		}
 	}
@@ -96,16 +100,16 @@ func testRetryAfter(t *testing.T, s Spec) {
 
 func testRedirects(t *testing.T, s Spec) {
 	var followed atomic.Int32
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	other := s.serve(func(w http.ResponseWriter, r *http.Request) {
 		followed.Add(1)
-		s.Accept(w, r)
-	}))
+		s.yes(w, r)
+	})
 	defer other.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		server := s.serve(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", other.URL)
 			w.WriteHeader(status)
-		}))
+		})
 		_, err := s.open(t, client(t, 0), server.URL).Send(bg(t), one(t))
 		server.Close()
 		if got := outcome(err); got.Fault != tocsin.FaultWebhook {
@@ -118,7 +122,7 @@ func testRedirects(t *testing.T, s Spec) {
 }
 
 func testTimeout(t *testing.T, s Spec) {
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hang(r) }))
+	server := s.serve(func(_ http.ResponseWriter, r *http.Request) { hang(r) })
 	defer server.Close()
 	_, err := s.open(t, client(t, 100*time.Millisecond), server.URL).Send(bg(t), one(t))
 	if got, want := outcome(err), (Outcome{tocsin.FaultRetry, true}); got != want || classOf(err) != post.ClassTimeout {
@@ -135,10 +139,10 @@ func hang(r *http.Request) {
 
 func testCancelled(t *testing.T, s Spec) {
 	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := s.serve(func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		hang(r)
-	}))
+	})
 	defer server.Close()
 	o := s.open(t, client(t, 0), server.URL)
 	_, err := o.Send(ctx, one(t))
@@ -154,18 +158,21 @@ func testCancelled(t *testing.T, s Spec) {
 }
 
 func testLostConnections(t *testing.T, s Spec) {
-	dropping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	dropping := s.serve(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
 			_ = conn.Close() // the loss is what is tested
 		}
-	}))
+	})
 	defer dropping.Close()
 	_, err := s.open(t, client(t, 0), dropping.URL).Send(bg(t), one(t))
 	if got, want := outcome(err), (Outcome{tocsin.FaultRetry, true}); got != want || classOf(err) != post.ClassReset {
 		t.Errorf("lost: got %+v of class %q, want %+v of class reset (%v)", got, classOf(err), want, err)
 	}
+}
 
+// testRefused sends to a port where nobody listens any more.
+func testRefused(t *testing.T, s Spec) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,19 +181,14 @@ func testLostConnections(t *testing.T, s Spec) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.open(t, client(t, 0), "http://"+addr).Send(bg(t), one(t))
+	_, err = s.open(t, client(t, 0), strings.TrimSuffix(s.somewhere(), "127.0.0.1:1")+addr).Send(bg(t), one(t))
 	if got, want := outcome(err), (Outcome{tocsin.FaultRetry, false}); got != want || classOf(err) != post.ClassConnect {
 		t.Errorf("refused: got %+v of class %q, want %+v of class connect (%v)", got, classOf(err), want, err)
 	}
 }
 
 func testEgress(t *testing.T, s Spec) {
-	var hits atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hits.Add(1)
-		s.Accept(w, r)
-	}))
-	defer server.Close()
+	server := accepting(t, s)
 	strict := post.New(post.Options{})
 	defer strict.Close()
 	o := s.open(t, strict, server.URL)
@@ -194,17 +196,15 @@ func testEgress(t *testing.T, s Spec) {
 		t.Errorf("Validate of a loopback address: got %v, want invalid", err)
 	}
 	_, err := o.Send(bg(t), one(t))
-	if got := outcome(err); got.Fault != tocsin.FaultWebhook || classOf(err) != post.ClassEgress || hits.Load() != 0 {
-		t.Errorf("Send to a loopback address: got %+v of class %q and %d hits (%v)", got, classOf(err), hits.Load(), err)
+	if got := outcome(err); got.Fault != tocsin.FaultWebhook || classOf(err) != post.ClassEgress || len(server.received()) != 0 {
+		t.Errorf("Send to a loopback address: got %+v of class %q and %d hits (%v)", got, classOf(err), len(server.received()), err)
 	}
 }
 
 func testNoEvents(t *testing.T, s Spec) {
-	var hits atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
-	defer server.Close()
-	if _, err := s.open(t, client(t, 0), server.URL).Send(bg(t), Notify()); err == nil || hits.Load() != 0 {
-		t.Errorf("got %v and %d requests, want an error and none", err, hits.Load())
+	server := accepting(t, s)
+	if _, err := s.open(t, client(t, 0), server.URL).Send(bg(t), Notify()); err == nil || len(server.received()) != 0 {
+		t.Errorf("got %v and %d requests, want an error and none", err, len(server.received()))
 	}
 }
 
@@ -228,9 +228,9 @@ func (c *connections) state(_ net.Conn, s http.ConnState) {
 }
 
 func testBodiesClosed(t *testing.T, s Spec) {
-	for _, answer := range []http.HandlerFunc{s.Accept, refuse(400), refuse(429), refuse(503)} {
+	for _, answer := range []http.HandlerFunc{s.yes, refuse(400), refuse(429), refuse(503)} {
 		count := &connections{changed: make(chan struct{}, 1)}
-		server := httptest.NewUnstartedServer(answer)
+		server := httptest.NewUnstartedServer(s.before(answer))
 		server.Config.ConnState = count.state
 		server.Start()
 		c := client(t, 0)
@@ -264,13 +264,13 @@ func refuse(status int) http.HandlerFunc {
 }
 
 func testEndlessBody(t *testing.T, s Spec) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := s.serve(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := fmt.Fprintf(w, "%065536d", 0); err != nil {
 				return
 			}
 		}
-	}))
+	})
 	defer server.Close()
 	receipt, _ := s.open(t, client(t, 0), server.URL).Send(bg(t), one(t)) // its end is what is tested
 	for _, x := range receipt.Exchanges {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +15,7 @@ import (
 )
 
 func testConfig(t *testing.T, s Spec) {
-	server := httptest.NewServer(s.Accept)
-	defer server.Close()
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	if err := o.Validate(bg(t), o.config); err != nil {
 		t.Errorf("Validate of the spec's configuration: %v", err)
@@ -50,7 +48,7 @@ func testConfig(t *testing.T, s Spec) {
 }
 
 func testSchema(t *testing.T, s Spec) {
-	o := s.open(t, client(t, 0), "http://127.0.0.1:1")
+	o := s.open(t, client(t, 0), s.somewhere())
 	doc := decode(t, o.Schema())
 	compiler := jsonschema.NewCompiler()
 	if err := compiler.AddResource("channel.json", doc); err != nil {
@@ -119,8 +117,7 @@ func property(schema map[string]any, key string) map[string]any {
 }
 
 func testUnknownKeys(t *testing.T, s Spec) {
-	server := httptest.NewServer(s.Accept)
-	defer server.Close()
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	properties := decode(t, o.Schema()).(map[string]any)["properties"].(map[string]any)
 	for key := range properties {

@@ -18,11 +18,30 @@ var eventsFile []byte
 // At is the time of the attempt in every notification of the suite.
 var At = time.Date(2026, time.March, 2, 8, 45, 0, 0, time.UTC)
 
+//go:embed testdata/shared.ndjson
+var sharedFile []byte
+
 // Events returns the suite's events, fresh copies on every call.
 func Events(t testing.TB) []tocsin.Event {
 	t.Helper()
+	return read(t, eventsFile)
+}
+
+// Shared returns the events that the whole project is tested with, as producers send
+// them: of every alert type, a resolved one, a hostile and a long one. With prefixes, only
+// those whose ids begin with one of them.
+func Shared(t testing.TB, prefixes ...string) []tocsin.Event {
+	t.Helper()
+	if len(prefixes) == 0 {
+		return read(t, sharedFile)
+	}
+	return pick(t, read(t, sharedFile), prefixes)
+}
+
+func read(t testing.TB, file []byte) []tocsin.Event {
+	t.Helper()
 	var out []tocsin.Event
-	for _, line := range bytes.Split(bytes.TrimSpace(eventsFile), []byte("\n")) {
+	for _, line := range bytes.Split(bytes.TrimSpace(file), []byte("\n")) {
 		var e tocsin.Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("reading the suite's events: %v", err)
@@ -39,8 +58,13 @@ func Events(t testing.TB) []tocsin.Event {
 // Pick returns the events whose ids begin with one of the prefixes, in their order.
 func Pick(t testing.TB, prefixes ...string) []tocsin.Event {
 	t.Helper()
+	return pick(t, Events(t), prefixes)
+}
+
+func pick(t testing.TB, from []tocsin.Event, prefixes []string) []tocsin.Event {
+	t.Helper()
 	var out []tocsin.Event
-	for _, e := range Events(t) {
+	for _, e := range from {
 		for _, p := range prefixes {
 			if strings.HasPrefix(e.ID, p) {
 				out = append(out, e)
@@ -49,7 +73,7 @@ func Pick(t testing.TB, prefixes ...string) []tocsin.Event {
 		}
 	}
 	if len(out) == 0 {
-		t.Fatalf("no event of the suite begins with %q", prefixes)
+		t.Fatalf("no event begins with %q", prefixes)
 	}
 	return out
 }

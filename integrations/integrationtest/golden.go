@@ -2,6 +2,7 @@ package integrationtest
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -29,6 +30,7 @@ func cases(t *testing.T, s Spec) map[string]tocsin.Notification {
 		"resolved": Notify(Pick(t, "it-traffic-back")...), "threats": Notify(Pick(t, "it-threat-1", "it-threat-2")...),
 		"threat-own-guidance": Notify(Pick(t, "it-threat-own")...), "hostile": Notify(Pick(t, "it-hostile")...),
 		"scripts": Notify(Pick(t, "it-scripts")...), "forty": Notify(many(t, 40)...),
+		"shared": Notify(Shared(t)...), "shared-hostile": Notify(Shared(t, "evt-hostile")...), "shared-unicode": Notify(Shared(t, "evt-unicode")...),
 	}
 	for name, events := range s.Events {
 		out[name] = Notify(events...)
@@ -45,7 +47,7 @@ type goldenFile struct {
 }
 
 func testGolden(t *testing.T, s Spec) {
-	o := s.open(t, client(t, 0), "https://receiver.example.com")
+	o := s.open(t, client(t, 0), s.example())
 	for name, n := range cases(t, s) {
 		t.Run(name, func(t *testing.T) {
 			exchanges, err := o.Preview(bg(t), n)
@@ -59,7 +61,7 @@ func testGolden(t *testing.T, s Spec) {
 				}
 				out = append(out, goldenFile{x.Method, x.URL, x.RequestHeaders, readable(x.RequestBody)})
 			}
-			compareGolden(t, filepath.Join("testdata", "golden", name+".json"), out)
+			compareGolden(t, filepath.Join("testdata", stdcmp.Or(s.Golden, "golden"), name+".json"), out)
 		})
 	}
 }
@@ -102,7 +104,7 @@ func compareGolden(t *testing.T, path string, v any) {
 // testLimits renders texts one short of each limit, at it and one over, in runes of
 // one to four bytes and in those that an encoder escapes.
 func testLimits(t *testing.T, s Spec) {
-	o := s.open(t, client(t, 0), "https://receiver.example.com")
+	o := s.open(t, client(t, 0), s.example())
 	for _, limit := range s.Limits {
 		for _, r := range []string{"a", "é", "名", "🧨", "&", "<", `"`} {
 			for _, over := range []int{-1, 0, 1} {

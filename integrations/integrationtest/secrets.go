@@ -12,7 +12,7 @@ import (
 
 // testFormatted prints a sender in every way in which one could end up in a log.
 func testFormatted(t *testing.T, s Spec) {
-	o := s.open(t, client(t, 0), "http://127.0.0.1:1")
+	o := s.open(t, client(t, 0), s.somewhere())
 	holder := struct{ Sender tocsin.Sender }{o.Sender}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {
 		noSecret(t, s, "a sender as "+verb, fmt.Sprintf(verb+" "+verb+" "+verb, o.Sender, holder, []tocsin.Sender{o.Sender}))
@@ -38,7 +38,7 @@ func testUserInfo(t *testing.T, s Spec) {
 		}
 		c := client(t, time.Second)
 		ch := s.New(c, discard())
-		text := json.RawMessage(strings.ReplaceAll(s.Config("http://placeholder"), "http://placeholder", strings.Trim(string(encoded), `"`)))
+		text := s.configFor(strings.Trim(string(encoded), `"`))
 		err = ch.Validate(bg(t), text)
 		if err == nil {
 			t.Errorf("a URL like %q is valid", url)

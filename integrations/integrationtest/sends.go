@@ -1,13 +1,14 @@
 package integrationtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -21,29 +22,70 @@ import (
 
 // recorder is a receiver that keeps what it gets.
 type recorder struct {
-	*httptest.Server
+	URL string
 	mu  sync.Mutex
 	got []Received
+	// peer is where it is, for a channel that does not speak HTTP.
+	peer *Peer
 }
 
-func record(t *testing.T, answer http.HandlerFunc) *recorder {
+// accepting starts a receiver that says yes to everything.
+func accepting(t *testing.T, s Spec) *recorder {
+	t.Helper()
+	if s.Peer != nil {
+		p := s.Peer(t, Accepts)
+		return &recorder{URL: p.Addr, peer: &p}
+	}
 	r := &recorder{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, err := io.ReadAll(req.Body)
+	server := s.serve(func(w http.ResponseWriter, req *http.Request) {
+		body, err := unpack(req)
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		r.mu.Lock()
-		r.got = append(r.got, Received{req.Method, req.URL.String(), req.Header.Clone(), string(body)})
+		r.got = append(r.got, Received{req.Method, req.URL.String(), req.Header.Clone(), body})
 		r.mu.Unlock()
-		answer(w, req)
-	}))
-	t.Cleanup(r.Close)
+		s.Accept(w, req)
+	})
+	t.Cleanup(server.Close)
+	r.URL = server.URL
 	return r
 }
 
+// yes answers as the vendor does when it accepts.
+func (s Spec) yes(w http.ResponseWriter, req *http.Request) {
+	if _, err := unpack(req); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.Accept(w, req)
+}
+
+// unpack reads a body without its compression, and leaves it to be read again.
+func unpack(req *http.Request) (string, error) {
+	var from io.Reader = req.Body
+	if req.Header.Get("Content-Encoding") == "gzip" {
+		z, err := gzip.NewReader(req.Body)
+		if err != nil {
+			return "", err
+		}
+		from = z
+	}
+	body, err := io.ReadAll(from)
+	if err != nil {
+		return "", err
+	}
+	// Its end, too, where a compressed one was read by its own.
+	_, err = io.Copy(io.Discard, req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return string(body), err
+}
+
 func (r *recorder) received() []Received {
+	if r.peer != nil {
+		return r.peer.Received()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Received(nil), r.got...)
@@ -66,8 +108,8 @@ func noSecret(t *testing.T, s Spec, where, text string) {
 	}
 }
 
-// testSecrets sends to receivers that repeat all they got, in every way a send can end.
-func testSecrets(t *testing.T, s Spec) {
+// testEchoes sends to receivers that repeat all they got, in every way a send can end.
+func testEchoes(t *testing.T, s Spec) {
 	echo := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			seen := fmt.Sprintf("%s %s %v", r.URL, r.URL.Path, r.Header)
@@ -80,7 +122,7 @@ func testSecrets(t *testing.T, s Spec) {
 		}
 	}
 	for _, status := range []int{200, 302, 400, 401, 410, 429, 500} {
-		server := httptest.NewServer(echo(status))
+		server := s.serve(echo(status))
 		o := s.open(t, client(t, 0), server.URL)
 		receipt, err := o.Send(bg(t), one(t))
 		server.Close()
@@ -92,8 +134,17 @@ func testSecrets(t *testing.T, s Spec) {
 			t.Errorf("Preview: %v", err)
 		}
 	}
-	// No receiver, a name that cannot be, and one that does not speak HTTP.
-	for _, to := range []string{"http://127.0.0.1:1", "http://receiver.invalid", "https://127.0.0.1:1"} {
+}
+
+// testSecrets sends where nobody takes anything, and looks at what is said of it.
+func testSecrets(t *testing.T, s Spec) {
+	// No receiver, a name that cannot be, and one that does not speak TLS.
+	nowhere, bad := []string{"http://127.0.0.1:1", "http://receiver.invalid", "https://127.0.0.1:1"},
+		[]string{"ftp://h", "http://a:b@h", "http://h:99999", "http://[::1", "http://h/%zz", "", "http://10.0.0.1"}
+	if s.Peer != nil {
+		nowhere, bad = []string{"127.0.0.1:1", "receiver.invalid:9"}, []string{"a:b@h:1", "h:99999", "[::1", "h/x:1", "10.0.0.1:25"}
+	}
+	for _, to := range nowhere {
 		o := s.open(t, client(t, time.Second), to)
 		receipt, err := o.Send(bg(t), one(t))
 		if err == nil {
@@ -101,13 +152,9 @@ func testSecrets(t *testing.T, s Spec) {
 		}
 		noSecret(t, s, "a send to "+to, everything(t, receipt, err))
 	}
-	for _, bad := range []string{"ftp://h", "http://a:b@h", "http://h:99999", "http://[::1", "http://h/%zz", "", "http://10.0.0.1"} {
-		var config map[string]any
-		if json.Unmarshal([]byte(s.Config("http://placeholder")), &config) != nil {
-			break
-		}
-		text := strings.ReplaceAll(s.Config("http://placeholder"), "http://placeholder", bad)
-		o := s.open(t, client(t, 0), "http://127.0.0.1:1")
+	for _, bad := range bad {
+		o := s.open(t, client(t, 0), s.somewhere())
+		text := s.configFor(bad)
 		err := o.Validate(bg(t), json.RawMessage(text))
 		var invalid *tocsin.Error
 		if !errors.As(err, &invalid) {
@@ -119,7 +166,7 @@ func testSecrets(t *testing.T, s Spec) {
 }
 
 func testUnchanged(t *testing.T, s Spec) {
-	server := record(t, s.Accept)
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	n := Notify(Events(t)...)
 	n.Refs = map[string]json.RawMessage{n.Events[0].DedupKey: json.RawMessage(`{"v":1}`)}
@@ -142,7 +189,7 @@ func testUnchanged(t *testing.T, s Spec) {
 
 func testConcurrent(t *testing.T, s Spec) {
 	const senders, each = 8, 5
-	server := record(t, s.Accept)
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	var wg sync.WaitGroup
 	for i := range senders {
@@ -183,21 +230,22 @@ func testIdempotency(t *testing.T, s Spec) {
 		t.Log("the vendor has no idempotency key")
 		return
 	}
-	server := record(t, s.Accept)
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	first := one(t)
 	second := one(t)
 	second.Attempt, second.At, second.Uncertain = 2, At.Add(time.Hour), true
 	other := one(t)
 	other.DeliveryID = "dlv_01JOTHER0000000000000000"
+	var keys []string
 	for _, n := range []tocsin.Notification{first, second, other} {
+		before := len(server.received())
 		if _, err := o.Send(bg(t), n); err != nil {
 			t.Fatalf("Send: %v", err)
 		}
+		keys = append(keys, s.IdempotencyKey(server.received()[before:]))
 	}
-	got := server.received()
-	a, b, c := s.IdempotencyKey(got[0]), s.IdempotencyKey(got[1]), s.IdempotencyKey(got[2])
-	if a == "" || a != b || a == c {
+	if a, b, c := keys[0], keys[1], keys[2]; a == "" || a != b || a == c {
 		t.Errorf("keys of first attempt, second attempt and another delivery: %q, %q, %q; want two equal, one other", a, b, c)
 	}
 }
@@ -205,7 +253,7 @@ func testIdempotency(t *testing.T, s Spec) {
 // testPreview checks that a preview is what is sent, and that both are the same for
 // equal input.
 func testPreview(t *testing.T, s Spec) {
-	server := record(t, s.Accept)
+	server := accepting(t, s)
 	o := s.open(t, client(t, 0), server.URL)
 	n := Notify(ordinary(t)...)
 	first, err := o.Preview(bg(t), n)
@@ -223,6 +271,9 @@ func testPreview(t *testing.T, s Spec) {
 		t.Fatalf("Send: %v", err)
 	}
 	got := server.received()[0]
+	for _, secret := range s.Secrets { // one may travel in the body
+		got.Body = strings.ReplaceAll(got.Body, secret, tocsin.Redacted)
+	}
 	if diff := cmp.Diff(first[0].RequestBody, got.Body); diff != "" || first[0].Method != got.Method {
 		t.Errorf("the preview is not what was sent (-preview +sent):\n%s", diff)
 	}

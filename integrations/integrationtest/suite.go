@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -26,17 +28,30 @@ type Spec struct {
 	Config func(url string) string
 	// Secrets are the texts in Config that must never be shown. Required.
 	Secrets []string
-	// Accept is how the vendor says yes. Required.
+	// Accept is how the vendor says yes; the body has been read and unpacked. Required without
+	// Peer.
 	Accept http.HandlerFunc
 	// Statuses replaces rows of the status table, and adds to it.
 	Statuses map[int]Outcome
+	// Patience is what the channel waits after a 429 without a usable Retry-After, where the
+	// vendor asks for it.
+	Patience time.Duration
 	// BodyDecides says that the vendor says yes in the body, not by the status alone.
 	BodyDecides bool
-	// IdempotencyKey reads the vendor's idempotency field of a request; nil when the
-	// vendor has none.
-	IdempotencyKey func(r Received) string
+	// Prelude answers requests that come before the real one (for a token), and reports
+	// whether it was one; nil for none. What it answers is not among what is Received.
+	Prelude func(w http.ResponseWriter, r *http.Request) bool
+	// Peer plays the vendor of a channel that does not speak HTTP, in place of Accept; Config
+	// gets its Addr in place of a URL. The tests about HTTP are left out then, and the channel
+	// brings its own.
+	Peer func(t *testing.T, b Behaviour) Peer
+	// IdempotencyKey reads the vendor's idempotency field from the requests of one Send;
+	// nil when the vendor has none.
+	IdempotencyKey func(sent []Received) string
 	// Limits are the texts that the vendor limits in length.
 	Limits []Limit
+	// Golden is the folder of the golden files below testdata; "": golden.
+	Golden string
 	// Events are cases for golden files besides the suite's own.
 	Events map[string][]tocsin.Event
 }
@@ -63,16 +78,22 @@ type Limit struct {
 
 // Run holds a channel to everything a channel must do.
 func Run(t *testing.T, spec Spec) {
-	for name, test := range map[string]func(*testing.T, Spec){
-		"config": testConfig, "schema": testSchema, "unknown keys": testUnknownKeys, "redirects": testRedirects,
-		"statuses": testStatuses, "retry-after": testRetryAfter, "timeout": testTimeout, "cancelled": testCancelled,
-		"lost connections": testLostConnections, "egress": testEgress, "bodies closed": testBodiesClosed,
-		"endless body": testEndlessBody, "secrets": testSecrets, "events unchanged": testUnchanged,
-		"concurrent use": testConcurrent, "idempotency": testIdempotency, "preview": testPreview,
-		"limits": testLimits, "golden": testGolden, "no events": testNoEvents,
-		"torture": testTorture, "100 MB": testHundredMegabytes, "HTTP/1.0": testOldHTTP, "encodings": testNothingIsDecoded,
-		"formatted": testFormatted, "credentials in the URL": testUserInfo,
-	} {
+	tests := map[string]func(*testing.T, Spec){
+		"config": testConfig, "schema": testSchema, "unknown keys": testUnknownKeys, "secrets": testSecrets, "formatted": testFormatted,
+		"events unchanged": testUnchanged, "concurrent use": testConcurrent, "idempotency": testIdempotency, "preview": testPreview,
+		"limits": testLimits, "golden": testGolden, "no events": testNoEvents, "egress": testEgress, "refused": testRefused,
+	}
+	if spec.Peer != nil {
+		tests["behaviours"] = testBehaviours
+	} else {
+		maps.Copy(tests, map[string]func(*testing.T, Spec){
+			"redirects": testRedirects, "statuses": testStatuses, "retry-after": testRetryAfter, "timeout": testTimeout, "cancelled": testCancelled,
+			"lost connections": testLostConnections, "bodies closed": testBodiesClosed, "endless body": testEndlessBody, "echoes": testEchoes,
+			"torture": testTorture, "100 MB": testHundredMegabytes, "HTTP/1.0": testOldHTTP, "encodings": testNothingIsDecoded,
+			"credentials in the URL": testUserInfo,
+		})
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, spec) })
 	}
 }
@@ -116,6 +137,40 @@ func (s Spec) open(t *testing.T, c *post.Client, url string) opened {
 		t.Fatalf("Open: %v", err)
 	}
 	return o
+}
+
+// before answers preludes, and leaves the rest to h.
+func (s Spec) before(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.Prelude == nil || !s.Prelude(w, r) {
+			h(w, r)
+		}
+	}
+}
+
+// serve starts a receiver.
+func (s Spec) serve(h http.HandlerFunc) *httptest.Server { return httptest.NewServer(s.before(h)) }
+
+// somewhere is an address that can be opened, where nobody is.
+func (s Spec) somewhere() string {
+	if s.Peer != nil {
+		return "127.0.0.1:1"
+	}
+	return "http://127.0.0.1:1"
+}
+
+// example is the address in golden files.
+func (s Spec) example() string {
+	if s.Peer != nil {
+		return "receiver.example.com:5140"
+	}
+	return "https://receiver.example.com"
+}
+
+// configFor is the spec's configuration with any text for an address.
+func (s Spec) configFor(text string) json.RawMessage {
+	const placeholder = "http://placeholder"
+	return json.RawMessage(strings.ReplaceAll(s.Config(placeholder), placeholder, text))
 }
 
 // discard is a logger for what is not looked at.

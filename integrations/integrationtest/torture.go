@@ -29,7 +29,7 @@ type wire struct {
 
 // torture starts a receiver that answers every connection by hand. When the test ends,
 // the client must have closed each of them.
-func torture(t *testing.T, answer func(w *wire, conn *net.TCPConn)) *wire {
+func torture(t *testing.T, s Spec, answer func(w *wire, conn *net.TCPConn)) *wire {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -37,15 +37,21 @@ func torture(t *testing.T, answer func(w *wire, conn *net.TCPConn)) *wire {
 	}
 	w := &wire{addr: "http://" + l.Addr().String()}
 	var serving sync.WaitGroup
+	var preludes atomic.Int32 // the first request of a sender, which keeps its token
+	preludes.Store(1)
 	serving.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return // the test is over
 			}
-			w.opened.Add(1)
 			serving.Go(func() {
 				defer conn.Close() //nolint:errcheck // the client has closed it
+				if s.Prelude != nil && preludes.Add(-1) >= 0 {
+					s.answerPrelude(conn)
+					return
+				}
+				w.opened.Add(1)
 				answer(w, conn.(*net.TCPConn))
 				// Until the client closes, too.
 				_, _ = io.Copy(io.Discard, conn)
@@ -63,6 +69,19 @@ func torture(t *testing.T, answer func(w *wire, conn *net.TCPConn)) *wire {
 		}
 	})
 	return w
+}
+
+// answerPrelude answers one request, and closes.
+func (s Spec) answerPrelude(conn net.Conn) {
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	answer := httptest.NewRecorder()
+	s.Prelude(answer, r)
+	res := answer.Result()
+	res.Close, res.ContentLength = true, int64(answer.Body.Len())
+	_ = res.Write(conn) // a client that is gone is the test's to notice
 }
 
 // request reads one whole request.
@@ -207,7 +226,7 @@ func testTorture(t *testing.T, s Spec) {
 	for name, m := range misbehaviours() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := torture(t, m.answer)
+			w := torture(t, s, m.answer)
 			timeout := post.DefaultTimeout
 			if m.slow {
 				timeout = time.Second
@@ -257,7 +276,7 @@ func checkOutcome(t *testing.T, s Spec, m misbehaviour, err error) {
 func testHundredMegabytes(t *testing.T, s Spec) {
 	const size, sends = 100 << 20, 3
 	for _, head := range []string{accepted, "HTTP/1.1 500 No\r\n"} {
-		w := torture(t, func(w *wire, conn *net.TCPConn) {
+		w := torture(t, s, func(w *wire, conn *net.TCPConn) {
 			request(conn)
 			w.write(conn, fmt.Sprintf("%sContent-Length: %d\r\n\r\n", head, size))
 			w.flood(conn, strings.Repeat("x", 1<<10), size)
@@ -286,9 +305,9 @@ func testHundredMegabytes(t *testing.T, s Spec) {
 // testOldHTTP: a receiver that speaks HTTP/1.0 is an ordinary one.
 func testOldHTTP(t *testing.T, s Spec) {
 	yes := httptest.NewRecorder()
-	s.Accept(yes, httptest.NewRequest(http.MethodPost, "/", nil))
+	s.yes(yes, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
 	for _, encoding := range []string{"", "Connection: close\r\n"} {
-		w := torture(t, func(w *wire, conn *net.TCPConn) {
+		w := torture(t, s, func(w *wire, conn *net.TCPConn) {
 			request(conn)
 			w.write(conn, fmt.Sprintf("HTTP/1.0 %d Yes\r\n%s\r\n%s", yes.Code, encoding, yes.Body))
 			_ = conn.CloseWrite() // which ends the body
@@ -306,7 +325,7 @@ func testOldHTTP(t *testing.T, s Spec) {
 
 // testNothingIsDecoded: the client asks for no encoding, so nothing inflates.
 func testNothingIsDecoded(t *testing.T, s Spec) {
-	server := record(t, s.Accept)
+	server := accepting(t, s)
 	if _, err := s.open(t, client(t, 0), server.URL).Send(bg(t), one(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,13 @@ package slack
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/slack-go/slack"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/alert"
 )
 
 // The limits of Block Kit: https://docs.slack.dev/reference/block-kit/blocks and, for
@@ -19,6 +18,7 @@ const (
 	maxBlocks      = 50
 	maxHeader      = 150
 	maxSection     = 3000
+	maxFields      = 10
 	maxButtonURL   = 3000
 	maxBlocksBytes = 12_000
 	// maxText is the length recommended for text:
@@ -37,12 +37,6 @@ const (
 // maxBlocksBytes keeps below an undocumented limit of about 13.2 kB on all blocks
 // together, beyond which Slack answers msg_blocks_too_long:
 // https://github.com/slackapi/bolt-js/issues/2509
-
-// marks show severity at a glance; a resolved alert has its own.
-var marks = map[tocsin.Severity]string{
-	tocsin.SeverityCritical: "🔴", tocsin.SeverityHigh: "🟠", tocsin.SeverityMedium: "🟡",
-	tocsin.SeverityLow: "🔵", tocsin.SeverityInfo: "⚪",
-}
 
 // render fits a notification into Slack's limits: everything in full, else in full with
 // shorter texts, else one compact block per event, else as many short lines as fit and
@@ -95,7 +89,7 @@ func full(n tocsin.Notification, section, field int) ([]slack.Block, int) {
 		if i > 0 {
 			blocks = append(blocks, slack.NewDividerBlock())
 		}
-		title := note(line(prefix(n, e)+name(e), maxHeader))
+		title := note(line(alert.Prefix(n, e)+alert.Name(e), maxHeader))
 		blocks = append(blocks, slack.NewHeaderBlock(plainText(title)))
 		if e.Summary != "" {
 			if text := note(plain(e.Summary, section)); text != "" {
@@ -103,7 +97,7 @@ func full(n tocsin.Notification, section, field int) ([]slack.Block, int) {
 			}
 		}
 		blocks = append(blocks, slack.NewSectionBlock(nil, fields(e, field, note), nil))
-		if button := open(e.Link); button != nil {
+		if button := open(e); button != nil {
 			blocks = append(blocks, slack.NewActionBlock("", button))
 		}
 		if cut {
@@ -113,70 +107,27 @@ func full(n tocsin.Notification, section, field int) ([]slack.Block, int) {
 	return append(blocks, footer(n, 0)), truncated
 }
 
-// fields are the facts of one event, at most ten, which is Slack's limit.
+// fields are the facts of one event.
 func fields(e *tocsin.Event, limit int, note func(string, bool) string) []*slack.TextBlockObject {
 	var out []*slack.TextBlockObject
-	add := func(label, value string) {
-		if value == "" || len(out) == 10 {
-			return
+	for _, fact := range alert.Facts(e) {
+		if len(out) == maxFields {
+			break
 		}
-		if value = note(code(value, limit)); value != "" {
-			out = append(out, markdown("*"+label+"*\n"+value))
+		if value := note(code(fact.Value, limit)); value != "" {
+			out = append(out, markdown("*"+fact.Label+"*\n"+value))
 		}
-	}
-	add("Severity", e.Severity.String())
-	if e.Status == tocsin.Resolved {
-		add("Status", string(e.Status))
-	}
-	add("Type", e.Type)
-	add("Subject", e.Subject)
-	add("Collection", e.Collection())
-	add("Source", e.Source)
-	if !e.Time.IsZero() {
-		add("Time", e.Time.UTC().Format(time.RFC3339))
-	}
-	for _, fact := range facts(e.Data) {
-		add(fact[0], fact[1])
-	}
-	return out
-}
-
-// shown are the keys of data worth a field, in this order: what an on-call person asks
-// first. The rest is behind the link.
-var shown = []struct{ key, label string }{
-	{"actor", "Actor"}, {"method", "Method"}, {"url", "URL"}, {"evidence", "Evidence"}, {"risk", "Risk"},
-	{"server", "Server"}, {"tool", "Tool"}, {"framework", "Framework"}, {"data_types", "Data types"}, {"location", "Location"},
-	{"observed", "Observed"}, {"expected", "Expected"}, {"threshold", "Threshold"}, {"previous", "Previous"}, {"current", "Current"},
-}
-
-// facts picks label and value of the shown keys that are there.
-func facts(data json.RawMessage) [][2]string {
-	var values map[string]json.RawMessage
-	if json.Unmarshal(data, &values) != nil {
-		return nil
-	}
-	var out [][2]string
-	for _, s := range shown {
-		raw, ok := values[s.key]
-		if !ok || string(raw) == "null" {
-			continue
-		}
-		text, list := string(raw), []string(nil)
-		if json.Unmarshal(raw, &text) != nil && json.Unmarshal(raw, &list) == nil {
-			text = strings.Join(list, ", ")
-		}
-		out = append(out, [2]string{s.label, text})
 	}
 	return out
 }
 
 // compact shows each event in one block, with its link as a button.
 func compact(n tocsin.Notification) ([]slack.Block, int) {
-	blocks := []slack.Block{slack.NewHeaderBlock(plainText(headerOf(n)))}
+	blocks := []slack.Block{slack.NewHeaderBlock(plainText(alert.Headline(n)))}
 	for i := range n.Events {
 		e := &n.Events[i]
 		var accessory *slack.Accessory
-		if button := open(e.Link); button != nil {
+		if button := open(e); button != nil {
 			accessory = slack.NewAccessory(button)
 		}
 		blocks = append(blocks, slack.NewSectionBlock(markdown(entry(e, compactTitle)), nil, accessory))
@@ -189,7 +140,7 @@ func compact(n tocsin.Notification) ([]slack.Block, int) {
 func summary(n tocsin.Notification) ([]slack.Block, error) {
 	var best, done []slack.Block // done: full sections, after the header
 	lines := ""
-	done = append(done, slack.NewHeaderBlock(plainText(headerOf(n))))
+	done = append(done, slack.NewHeaderBlock(plainText(alert.Headline(n))))
 	for i := range n.Events {
 		next := entry(&n.Events[i], summaryTitle)
 		if lines != "" && length(lines)+1+length(next) > maxSection {
@@ -211,22 +162,23 @@ func summary(n tocsin.Notification) ([]slack.Block, error) {
 
 // entry is one event on one line, or two with its subject.
 func entry(e *tocsin.Event, titleLimit int) string {
-	title, _ := among(name(e), titleLimit)
-	text := mark(e) + " *" + title + "*"
+	title, _ := among(alert.Name(e), titleLimit)
+	text := alert.Mark(e) + " *" + title + "*"
 	if subject, _ := code(e.Subject, titleLimit); subject != "" {
 		text += " " + subject
 	}
 	return text
 }
 
-// plainBody is the message without blocks, for when Slack refuses those.
+// plainBody is the message without blocks, for when Slack refuses those. It is measured in
+// bytes, as an update's text is.
 func plainBody(n tocsin.Notification) slack.WebhookMessage {
 	off := false
-	text := escaper.Replace(headerOf(n))
+	text := escaper.Replace(alert.Headline(n))
 	for i := range n.Events {
 		next := "\n" + entry(&n.Events[i], compactTitle)
 		more := fmt.Sprintf("\n+%d more", len(n.Events)-i)
-		if length(text+next+more) > maxText {
+		if len(text+next+more) > maxText {
 			text += more
 			break
 		}
@@ -237,84 +189,17 @@ func plainBody(n tocsin.Notification) slack.WebhookMessage {
 
 // headline is the text of the notification on a phone.
 func headline(n tocsin.Notification) string {
-	text := prefix(n, &n.Events[0]) + name(&n.Events[0])
-	if len(n.Events) > 1 {
-		text = headerOf(n) + ": " + name(&n.Events[0]) + fmt.Sprintf(" and %d more", len(n.Events)-1)
-	}
-	out, _ := fit(clean(text, true), notification)
+	out, _ := fit(alert.Subject(n), notification)
 	return out
 }
 
-// headerOf is the headline of several events: our words only.
-func headerOf(n tocsin.Notification) string {
-	highest, resolved := &n.Events[0], 0
-	for i := range n.Events {
-		if n.Events[i].Severity > highest.Severity {
-			highest = &n.Events[i]
-		}
-		if n.Events[i].Status == tocsin.Resolved {
-			resolved++
-		}
-	}
-	text := fmt.Sprintf("%s%s %d alerts, highest severity %s", trialMark(n), mark(highest), len(n.Events), highest.Severity)
-	if len(n.Events) == 1 {
-		text = fmt.Sprintf("%s%s 1 alert, severity %s", trialMark(n), mark(highest), highest.Severity)
-	}
-	if resolved > 0 {
-		text += fmt.Sprintf(", %d resolved", resolved)
-	}
-	return text
-}
-
-func trialMark(n tocsin.Notification) string {
-	if n.Test {
-		return "🧪 Test: "
-	}
-	return ""
-}
-
-// prefix stands before a title.
-func prefix(n tocsin.Notification, e *tocsin.Event) string {
-	word := e.Severity.String()
-	if e.Status == tocsin.Resolved {
-		word = "resolved"
-	}
-	if word == "" {
-		return trialMark(n) + mark(e) + " "
-	}
-	return trialMark(n) + mark(e) + " " + strings.ToUpper(word[:1]) + word[1:] + ": "
-}
-
-func mark(e *tocsin.Event) string {
-	if e.Status == tocsin.Resolved {
-		return "✅"
-	}
-	if m := marks[e.Severity]; m != "" {
-		return m
-	}
-	return "⚪"
-}
-
-// name is the event's title, else what there is.
-func name(e *tocsin.Event) string {
-	for _, text := range []string{e.Title, e.Summary, e.Subject} {
-		if clean(text, true) != "" {
-			return text
-		}
-	}
-	return e.Type
-}
-
-// urlEscaper encodes what url.URL leaves in a query and Slack takes for markup.
-var urlEscaper = strings.NewReplacer("<", "%3C", ">", "%3E", "|", "%7C", `"`, "%22", " ", "%20")
-
-// open is a button to an https link; nil without one that Slack takes.
-func open(link string) *slack.ButtonBlockElement {
-	u, err := url.Parse(link)
-	if link == "" || err != nil || u.Scheme != "https" || u.Host == "" || length(urlEscaper.Replace(u.String())) > maxButtonURL {
+// open is a button to the event's link; nil without one that Slack takes.
+func open(e *tocsin.Event) *slack.ButtonBlockElement {
+	link := alert.Link(e)
+	if link == "" || length(link) > maxButtonURL {
 		return nil
 	}
-	return slack.NewButtonBlockElement("", "", plainText("Open")).WithURL(urlEscaper.Replace(u.String()))
+	return slack.NewButtonBlockElement("", "", plainText("Open")).WithURL(link)
 }
 
 // footer says where this comes from, and how many events are not shown.
@@ -322,8 +207,8 @@ func footer(n tocsin.Notification, more int) slack.Block {
 	webhook, _ := code(n.WebhookName, 100)
 	id, _ := code(n.DeliveryID, 100)
 	text := "Tocsin " + webhook + " " + id
-	if n.PublicURL != "" {
-		text += " <" + escaper.Replace(n.PublicURL+"/v1/deliveries/"+n.DeliveryID) + "|delivery>"
+	if link := alert.DeliveryLink(n); link != "" {
+		text += " <" + escaper.Replace(link) + "|delivery>"
 	}
 	if more > 0 {
 		text = fmt.Sprintf("*+%d more* · ", more) + text

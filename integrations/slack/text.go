@@ -2,8 +2,8 @@ package slack
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf16"
+
+	"github.com/tocsin-alerts/tocsin/integrations/internal/alert"
 )
 
 // escaper replaces the three characters that Slack parses. All mentions and links are
@@ -15,42 +15,15 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // that a title cannot close our bold and open its own.
 var lookalikes = strings.NewReplacer("*", "∗", "~", "∼", "`", "ʹ")
 
-// mentions are the words that notify everybody in Slack-compatible receivers even
-// without brackets; a word joiner after the @ takes them out of force.
-var mentions = strings.NewReplacer("@channel", "@\u2060channel", "@here", "@\u2060here", "@everyone", "@\u2060everyone",
-	"@all", "@\u2060all")
-
-// maxCleaned bounds the work on one text, in bytes: an event's text may have 256 KiB,
-// and no place in a message takes more than 3,000 characters.
-const maxCleaned = 32 << 10
-
-// clean drops what attackers use to forge a display: control characters and the marks
-// that reverse text. Line breaks stay unless oneLine.
-func clean(text string, oneLine bool) string {
-	text = strings.ToValidUTF8(text[:min(len(text), maxCleaned)], "\uFFFD")
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' && !oneLine:
-			return r
-		case r == '\n' || r == '\t' || r == '\u2028' || r == '\u2029':
-			return ' '
-		case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069', r == '\u200e', r == '\u200f', r == '\ufeff':
-			return -1
-		}
-		return r
-	}, text)
-	return strings.TrimSpace(mentions.Replace(text))
-}
-
 // plain is attacker text for a plain_text object: nothing in it is markup.
-func plain(text string, limit int) (string, bool) { return fit(clean(text, false), limit) }
+func plain(text string, limit int) (string, bool) { return fit(alert.Clean(text, false), limit) }
 
 // line is plain on one line.
-func line(text string, limit int) (string, bool) { return fit(clean(text, true), limit) }
+func line(text string, limit int) (string, bool) { return fit(alert.Clean(text, true), limit) }
 
 // among is attacker text on one line among our own mrkdwn.
 func among(text string, limit int) (string, bool) {
-	text = lookalikes.Replace(clean(text, true))
+	text = lookalikes.Replace(alert.Clean(text, true))
 	// An underscore formats only at the edge of a word; inside one it stays, for copying.
 	words := strings.Split(text, " ")
 	for i, w := range words {
@@ -63,7 +36,7 @@ func among(text string, limit int) (string, bool) {
 
 // code is attacker text as inline code: everything in it is literal but the backtick.
 func code(text string, limit int) (string, bool) {
-	text, cut := fit(strings.ReplaceAll(clean(text, true), "`", "ʹ"), limit-2)
+	text, cut := fit(strings.ReplaceAll(alert.Clean(text, true), "`", "ʹ"), limit-2)
 	if text == "" {
 		return "", cut
 	}
@@ -72,13 +45,7 @@ func code(text string, limit int) (string, bool) {
 
 // length is how Slack counts characters: in UTF-16 units, escapes included. Where that
 // is not documented it errs on the short side.
-func length(text string) int {
-	n := 0
-	for _, r := range text {
-		n += utf16.RuneLen(r)
-	}
-	return n
-}
+func length(text string) int { return alert.UTF16(text) }
 
 // fit escapes text and shortens it to at most limit characters, ending in … when
 // something was cut. It cuts between runes and never inside an escape.

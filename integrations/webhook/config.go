@@ -22,7 +22,7 @@ import (
 var (
 	keys    = []string{"url", "method", "headers", "query", "body_template", "signing_secret", "old_secret_until", "format"}
 	methods = []string{"POST", "PUT", "PATCH"}
-	formats = []string{"tocsin"}
+	formats = []string{formatTocsin, formatOCSF, formatCloudEvents}
 )
 
 // config is a configuration as it is used.
@@ -30,6 +30,7 @@ type config struct {
 	url      string // with the query
 	method   string
 	header   http.Header
+	format   string
 	signing  [][]byte      // the newer first
 	oldUntil time.Time     // when the second of signing ceases to sign; zero: never
 	template *bodyTemplate // nil: none
@@ -132,7 +133,9 @@ func parseConfig(raw json.RawMessage) (config, error) {
 	var p settings.Problems
 	o.Unknown(&p, keys...)
 	c := config{method: choice(&p, o, "method", methods), header: http.Header{}}
-	choice(&p, o, "format", formats)
+	if c.format = choice(&p, o, "format", formats); !slices.Contains(formats, c.format) {
+		c.format = formatTocsin // noted
+	}
 	c.readHeaders(&p, o)
 	c.readURL(&p, o)
 	c.readSecrets(&p, o)
@@ -174,7 +177,7 @@ func (c *config) readHeaders(p *settings.Problems, o settings.Object) {
 		}
 	}
 	if c.header.Get("Content-Type") == "" {
-		c.header.Set("Content-Type", "application/json")
+		c.header.Set("Content-Type", contentTypes[c.format])
 	}
 	media, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
 	if err != nil {
@@ -259,6 +262,10 @@ func (c *config) readTemplate(p *settings.Problems, o settings.Object) {
 	if text == "" {
 		return
 	}
+	if c.format != formatTocsin {
+		p.Add("body_template", "goes with format %s only, not with %.40q, which says itself what the body is; leave one of them out", formatTocsin, c.format)
+		return
+	}
 	t, err := compile(text)
 	if err != nil {
 		p.Add("body_template", "does not render: %v", err)
@@ -316,19 +323,6 @@ func public(raw json.RawMessage) (json.RawMessage, error) {
 	} else if o.Has("signing_secret") {
 		o.Set("signing_secret", tocsin.Redacted)
 	}
-	hideURL(o)
+	o.HideURL("url")
 	return o.JSON()
-}
-
-// hideURL keeps what a URL must not hold, and validation refuses, out of sight: user
-// info and a query that could not be moved.
-func hideURL(o settings.Object) {
-	var raw string
-	u, err := (*url.URL)(nil), json.Unmarshal(o["url"], &raw)
-	if err == nil {
-		u, err = url.Parse(raw)
-	}
-	if o.Has("url") && (err != nil || u.User != nil || u.RawQuery != "") {
-		o.Set("url", tocsin.Redacted)
-	}
 }

@@ -2,13 +2,16 @@
 // headers and query parameters, and a Standard Webhooks signature
 // (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 //
-// The body is one of three:
+// With format tocsin, the body is one of three:
 //
 //   - the published threat payload, for a delivery of threat.detected events
 //     (payload.go);
 //   - the alerts envelope, for any other;
 //   - the user's own template (template.go), which may use the variables
 //     ${AKTO.changes_info.…} (changes.go).
+//
+// With the formats ocsf and cloudevents it is a JSON array with one element for each event
+// (formats.go).
 //
 // A template that does not render is the webhook's fault ([tocsin.FaultWebhook]): it
 // holds its events until the template is mended. A template is a program, so its time,

@@ -142,11 +142,15 @@ func checkVariable(name string, closed bool) error {
 	return fmt.Errorf("${AKTO.%s} is unknown; allowed after ${AKTO.changes_info.: %s", name, strings.Join(changeNames, ", "))
 }
 
-// render executes the template for a delivery. The same input gives the same bytes.
+// eventError is about an event, and not about the template that was to show it.
+type eventError struct{ error }
+
+// render executes the template for a delivery. The same input gives the same bytes. An
+// *eventError is about the delivery's events.
 func (t *bodyTemplate) render(ctx context.Context, guide *catalog.Catalog, n tocsin.Notification) ([]byte, error) {
 	dot, err := templateData(guide, n)
 	if err != nil {
-		return nil, err
+		return nil, &eventError{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxRenderTime)
 	defer cancel()

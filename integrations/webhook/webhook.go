@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,7 +63,7 @@ func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) { retu
 
 // BatchKey implements tocsin.Channel: threats of one guidance share a delivery, and
 // never with other events, because the threat payload has one overview and one
-// remediation.
+// remediation. The other formats do not need it; there it costs a request, no more.
 func (c *Channel) BatchKey(e *tocsin.Event) string {
 	if e.Type == threatType {
 		return "threat:" + c.guide.GuidanceKey(e)
@@ -136,9 +137,7 @@ func (s *sender) request(ctx context.Context, n tocsin.Notification) (post.Reque
 	case err != nil && ctx.Err() != nil:
 		return post.Request{}, tocsin.RetryAfter(fmt.Errorf("rendering the body: %w", ctx.Err()), 0)
 	case err != nil:
-		// The template is the webhook's: it holds its events until that is mended.
-		return post.Request{}, tocsin.Refused(&post.Error{Class: post.ClassRender,
-			Message: "rendering the body: " + s.redact.Text(err.Error())})
+		return post.Request{}, s.blame(err)
 	case len(body) > maxBody:
 		// Half of the events may fit.
 		return post.Request{}, tocsin.Permanent(&post.Error{Class: post.ClassRender,
@@ -156,6 +155,18 @@ func (s *sender) request(ctx context.Context, n tocsin.Notification) (post.Reque
 		header.Set("Tocsin-Test", "true")
 	}
 	return post.Request{Method: s.config.method, URL: s.config.url, Header: header, Body: body, Redact: s.redact}, nil
+}
+
+// blame says whose fault it is that there is no body. A template is the webhook's, which
+// holds its events until that is mended. Anything else is the event's: no configuration
+// will render it, and held for it the webhook would be failing for ever.
+func (s *sender) blame(err error) error {
+	failure := &post.Error{Class: post.ClassRender, Message: "rendering the body: " + s.redact.Text(err.Error())}
+	var event *eventError
+	if s.config.template == nil || errors.As(err, &event) {
+		return tocsin.Permanent(failure)
+	}
+	return tocsin.Refused(failure)
 }
 
 // sign signs with every secret and every key in force. Without the keys nothing is
@@ -183,6 +194,9 @@ func (s *sender) body(ctx context.Context, n tocsin.Notification) ([]byte, error
 			err = fmt.Errorf("the template:%w", notJSON(body))
 		}
 		return body, err
+	}
+	if s.config.format != formatTocsin {
+		return renderList(s.config.format, n)
 	}
 	if allThreats(n.Events) {
 		return renderThreats(s.channel.guide, n.Events)

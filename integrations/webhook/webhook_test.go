@@ -36,6 +36,6 @@ func TestConformance(t *testing.T) {
 		Secrets:        []string{`hdr-s3cret/\"x\"`, "qry s3cret", secret, oldSecret},
 		Accept:         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		Statuses:       map[int]integrationtest.Outcome{200: {}, 201: {}, 202: {}, 204: {}, 299: {}},
-		IdempotencyKey: func(r integrationtest.Received) string { return r.Header.Get("webhook-id") },
+		IdempotencyKey: func(sent []integrationtest.Received) string { return sent[0].Header.Get("webhook-id") },
 	})
 }

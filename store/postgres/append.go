@@ -34,16 +34,17 @@ SELECT k.source, k.id, k.fingerprint FROM event_keys k
 JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)`
 
 // Append implements [tocsin.EventLog].
-func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
 	if err := storable(batch); err != nil {
-		return nil, err
+		return tocsin.AppendResult{}, err
 	}
-	var answers []tocsin.Appended
+	var result tocsin.AppendResult
 	err := db.transact(ctx, "appending events", func(t *tx) error {
 		a := newAppend(batch)
 		var current int64
 		t.one(nil, `SELECT revision FROM config_revision`, nil, &current)
 		a.insertKeys(t)
+		a.incidents.lookUp(t, batch)
 		if err := t.flush(ctx); err != nil {
 			return err
 		}
@@ -53,13 +54,17 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 		if err := a.lookUpKnown(ctx, t); err != nil {
 			return err
 		}
-		answers = a.answers()
-		return a.insertRows(ctx, t)
+		result = tocsin.AppendResult{Events: a.answers()}
+		if err := a.insertRows(ctx, t); err != nil {
+			return err
+		}
+		result.Owed, result.Incidents = a.owed, a.incidents.book.Keys()
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return tocsin.AppendResult{}, err
 	}
-	return answers, nil
+	return result, nil
 }
 
 // appending is one try of one call.
@@ -69,6 +74,8 @@ type appending struct {
 	seqs       map[key]int64
 	receivedAt time.Time
 	known      map[key][]byte // fingerprints of keys that others inserted
+	incidents  escalations
+	owed       []string // webhooks for which something is pending now
 }
 
 func newAppend(batch []tocsin.NewEvent) *appending {
@@ -177,12 +184,19 @@ func (a *appending) insertRows(ctx context.Context, t *tx) error {
 		return nil
 	}
 	slices.Sort(fresh) // rows lie in the order of their numbers
-	r, err := a.lockRepeats(ctx, t, fresh)
-	if err != nil {
+	for _, i := range fresh {
+		a.incidents.want(&a.batch[i])
+	}
+	r := a.lockRepeats(t, fresh)
+	a.incidents.lock(t)
+	if err := t.flush(ctx); err != nil {
 		return err
 	}
 	a.insertEvents(t, fresh)
-	a.insertObligations(t, fresh, r)
+	if err := a.insertObligations(t, fresh, r); err != nil {
+		return err
+	}
+	a.incidents.keep(t)
 	if r != nil {
 		r.keep(t)
 	}
@@ -199,39 +213,65 @@ INSERT INTO suppressed (webhook_id, seq, reason, at)
 SELECT o.webhook_id, o.seq, o.reason, $4
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS o (webhook_id, seq, reason)`
 
-func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) {
-	var webhooks, dedupKeys, batchKeys []string
-	var seqs []int64
-	var sizes []int32
-	var quiet struct {
+// obligations are rows of pending and suppressed in the making.
+type obligations struct {
+	pending struct {
+		webhooks, dedupKeys, batchKeys []string
+		seqs                           []int64
+		sizes                          []int32
+	}
+	quiet struct {
 		webhooks, reasons []string
 		seqs              []int64
 	}
-	moves := ledgerMoves{}
+	moves ledgerMoves
+}
+
+func (s *obligations) add(o tocsin.Obligation, seq int64, e *tocsin.Event) {
+	if o.Suppressed != "" {
+		q := &s.quiet
+		q.webhooks, q.seqs, q.reasons = append(q.webhooks, o.WebhookID), append(q.seqs, seq), append(q.reasons, o.Suppressed)
+		s.moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Suppressed: 1})
+		return
+	}
+	p := &s.pending
+	p.webhooks, p.seqs, p.sizes = append(p.webhooks, o.WebhookID), append(p.seqs, seq), append(p.sizes, int32(len(e.Raw))) // #nosec G115 -- at most 256 KiB
+	p.dedupKeys, p.batchKeys = append(p.dedupKeys, e.DedupKey), append(p.batchKeys, o.BatchKey)
+	s.moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Pending: 1})
+}
+
+func (s *obligations) queue(t *tx, at time.Time) {
+	if p := &s.pending; len(p.webhooks) > 0 {
+		t.queue(newPending, p.webhooks, p.seqs, p.dedupKeys, p.batchKeys, p.sizes, at)
+	}
+	if q := &s.quiet; len(q.webhooks) > 0 {
+		t.queue(newSuppressed, q.webhooks, q.seqs, q.reasons, at)
+	}
+	s.moves.queue(t)
+}
+
+// insertObligations queues what is owed for the new events, in their order.
+func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) error {
+	rows := obligations{moves: ledgerMoves{}}
+	var e *tocsin.Event
+	var seq int64
+	owe := func(o tocsin.Obligation) (suppressed bool, err error) {
+		if o.Suppressed == "" && r != nil && r.suppresses(o, e, a.receivedAt) {
+			o.Suppressed = tocsin.ReasonRepeat
+		}
+		rows.add(o, seq, e)
+		return o.Suppressed != "", nil
+	}
 	for _, i := range fresh {
-		e := &a.batch[i]
-		seq := a.seqs[keyOf(e)]
-		for _, o := range e.Owed {
-			if o.Suppressed == "" && r != nil && r.suppresses(o, &e.Event, a.receivedAt) {
-				o.Suppressed = tocsin.ReasonRepeat
-			}
-			if o.Suppressed != "" {
-				quiet.webhooks, quiet.seqs, quiet.reasons = append(quiet.webhooks, o.WebhookID), append(quiet.seqs, seq), append(quiet.reasons, o.Suppressed)
-				moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Suppressed: 1})
-				continue
-			}
-			webhooks, seqs, sizes = append(webhooks, o.WebhookID), append(seqs, seq), append(sizes, int32(len(e.Event.Raw))) // #nosec G115 -- at most 256 KiB
-			dedupKeys, batchKeys = append(dedupKeys, e.Event.DedupKey), append(batchKeys, o.BatchKey)
-			moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Pending: 1})
+		e = &a.batch[i].Event
+		seq = a.seqs[keyOf(&a.batch[i])]
+		if err := a.incidents.book.Append(&a.batch[i], seq, a.receivedAt, owe); err != nil {
+			return err
 		}
 	}
-	if len(webhooks) > 0 {
-		t.queue(newPending, webhooks, seqs, dedupKeys, batchKeys, sizes, a.receivedAt)
-	}
-	if len(quiet.webhooks) > 0 {
-		t.queue(newSuppressed, quiet.webhooks, quiet.seqs, quiet.reasons, a.receivedAt)
-	}
-	moves.queue(t)
+	a.owed = rows.moves.owed()
+	rows.queue(t, a.receivedAt)
+	return nil
 }
 
 // orEmpty keeps nil bytes from becoming NULL.

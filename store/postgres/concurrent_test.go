@@ -47,7 +47,7 @@ func TestAppendFromManyProcesses(t *testing.T) {
 						return
 					}
 					mu.Lock()
-					for i, answer := range answers {
+					for i, answer := range answers.Events {
 						asked[batch[i].Event.ID] = true
 						if answer == tocsin.AppendedNew {
 							accepted[batch[i].Event.ID]++

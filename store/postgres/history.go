@@ -88,6 +88,13 @@ func (db *DB) Event(ctx context.Context, source, id string) (tocsin.Event, error
 	return e, wrap("reading event", notFound(err))
 }
 
+// EventBySeq implements [tocsin.History].
+func (db *DB) EventBySeq(ctx context.Context, seq int64) (tocsin.Event, error) {
+	rows, _ := db.pool.Query(ctx, `SELECT `+eventColumns+` FROM events e WHERE e.seq = $1`, seq)
+	e, err := pgx.CollectExactlyOneRow(rows, scanEvent)
+	return e, wrap("reading event", notFound(err))
+}
+
 // readTraces goes through the webhooks, since pending and suppressed rows are found by
 // webhook and number.
 const readTraces = `

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,6 +13,17 @@ import (
 type ledgerMoves map[string]tocsin.Balance
 
 func (m ledgerMoves) add(webhookID string, b tocsin.Balance) { m[webhookID] = m[webhookID].Add(b) }
+
+// owed returns the webhooks with more pending than before.
+func (m ledgerMoves) owed() (ids []string) {
+	for id, b := range m {
+		if b.Pending > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
 
 // queue appends the deltas to the transaction that moves the state.
 func (m ledgerMoves) queue(t *tx) {

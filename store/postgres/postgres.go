@@ -5,9 +5,9 @@
 // # How transactions keep out of each other's way
 //
 // All run at READ COMMITTED. Whoever needs more than one kind of row locks them in this
-// order: replay, lease, delivery, event, webhook, config_revision; event keys, then
-// repeats, each in sorted order. Append locks nothing that deliveries update, so that
-// ingest never waits for them.
+// order: event keys, repeats, incident keys, each in sorted order; replay, lease,
+// delivery, event, webhook, config_revision. Append locks nothing that deliveries update,
+// so that ingest never waits for them.
 //
 // Every change of a webhook and everything a Deliver does lock the webhook's lease row
 // in a statement of their own first; the statements after it then see what was

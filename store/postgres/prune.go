@@ -61,6 +61,7 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 	steps := sweep.Steps{
 		Deliveries: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, t)) },
 		Suppressed: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, t)) },
+		Incidents:  func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.incidents(ctx, t)) },
 		Events: func(t time.Time) (bool, error) {
 			return db.passes.events.RunAfter(p.gone.Deliveries+p.gone.Suppressed, limit, pruneChunk, p.events(ctx, t))
 		},
@@ -157,6 +158,48 @@ SELECT count(*) FROM counts`
 
 func (p *pruning) suppressed(ctx context.Context, before time.Time) func(n int) (int, error) {
 	return p.plain(ctx, pruneSuppressed, before, &p.gone.Suppressed)
+}
+
+// endedIncidents locks their keys, which keeps those who would open another one waiting
+// for a moment. A key that is locked is left with its incidents.
+const endedIncidents = `
+WITH old AS MATERIALIZED (
+	SELECT number, key FROM incidents WHERE state = 'resolved' AND resolved_at < $1 ORDER BY resolved_at LIMIT $2
+)
+SELECT old.number, k.key FROM old JOIN incident_keys k USING (key) FOR UPDATE OF k SKIP LOCKED`
+
+// incidents removes incidents that are over, with their steps, and keys that have no
+// incident any more.
+func (p *pruning) incidents(ctx context.Context, before time.Time) func(n int) (int, error) {
+	return func(n int) (int, error) {
+		var gone int64
+		err := p.transact(ctx, func(t *tx) error {
+			var numbers []int64
+			var keys []string
+			t.queue(endedIncidents, before, n).Query(func(rows pgx.Rows) error {
+				var number int64
+				var key string
+				_, err := pgx.ForEachRow(rows, []any{&number, &key}, func() error {
+					numbers, keys = append(numbers, number), append(keys, key)
+					return nil
+				})
+				return err
+			})
+			if err := t.flush(ctx); err != nil {
+				return err
+			}
+			if gone = 0; len(numbers) > 0 {
+				affected(t.queue(`DELETE FROM incidents WHERE number = ANY($1::bigint[])`, numbers), &gone)
+				t.queue(`DELETE FROM incident_keys k WHERE k.key = ANY($1::text[]) AND NOT EXISTS (SELECT FROM incidents i WHERE i.key = k.key)`, keys)
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		p.gone.Incidents += gone
+		return int(gone), nil
+	}
 }
 
 // auditOver is for an entry with an outcome, or one that will get none any more.

@@ -251,7 +251,7 @@ func appendSoon(t *testing.T, db *postgres.DB, batch ...tocsin.NewEvent) []tocsi
 	if err != nil {
 		t.Fatalf("appending: %v", err)
 	}
-	return answers
+	return answers.Events
 }
 
 // TestAppendAndPrunedKey removes a key between Append's finding it in the way and its
@@ -267,7 +267,7 @@ func TestAppendAndPrunedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := closeGate(t, url, "AFTER", "INSERT", "event_keys")
-	var answers []tocsin.Appended
+	var answers tocsin.AppendResult
 	appended := later(func() (err error) {
 		answers, err = db.Append(t.Context(), revision, []tocsin.NewEvent{storetest.Owe(storetest.Event(0), w.ID)})
 		return err
@@ -280,7 +280,7 @@ func TestAppendAndPrunedKey(t *testing.T) {
 	if err := appended(); err != nil {
 		t.Fatalf("appending: %v", err)
 	}
-	if diff := cmp.Diff([]tocsin.Appended{tocsin.AppendedNew}, answers); diff != "" {
+	if diff := cmp.Diff([]tocsin.Appended{tocsin.AppendedNew}, answers.Events); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}
 	want := tocsin.Balance{WebhookID: w.ID, Webhook: "a", Accepted: 1, Pending: 1}

@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/incidents"
 )
 
 // incident is what one webhook hears about under one dedup key.
@@ -27,12 +27,13 @@ type repeats struct {
 	first  map[incident]tocsin.Status
 	stored map[incident]lastOwed
 	last   map[incident]lastOwed // as decided so far
+	fresh  map[incident]bool     // inserted
 }
 
 // lockRepeats locks the rows of all incidents that are to be looked at. The insert
 // locks those that are there, too, though it changes nothing of them; being sorted it
-// waits for others in one direction only. What it inserts is right already: the first
-// event of a new incident is owed.
+// waits for others in one direction only. What it inserts is right already, unless no
+// event comes to be owed: the first one of a new incident is.
 const lockRepeats = `
 INSERT INTO repeats (webhook_id, dedup_key, status, at)
 SELECT r.webhook_id, r.dedup_key, r.status, $4
@@ -44,26 +45,33 @@ const readRepeats = `
 SELECT r.webhook_id, r.dedup_key, r.status, r.at FROM repeats r
 JOIN unnest($1::text[], $2::text[]) AS asked (webhook_id, dedup_key) USING (webhook_id, dedup_key)`
 
-// lockRepeats returns what decides about the new events of a batch, or nil when none
-// of them is owed with RepeatAfter. It comes after all keys are inserted: calls that wait
-// for each other here hold no key that the other still needs.
-func (a *appending) lockRepeats(ctx context.Context, t *tx, fresh []int) (*repeats, error) {
+// lockRepeats queues what locks and reads what decides about the new events of a batch, or
+// returns nil when none of them is owed with RepeatAfter. It comes after all keys are
+// inserted: calls that wait for each other here hold no key that the other still needs.
+func (a *appending) lockRepeats(t *tx, fresh []int) *repeats {
 	r := &repeats{}
 	for _, i := range fresh {
-		for _, o := range a.batch[i].Owed {
+		n := &a.batch[i]
+		ask := func(o tocsin.Obligation) {
 			if o.Suppressed == "" && o.RepeatAfter > 0 {
-				r.ask(incident{o.WebhookID, a.batch[i].Event.DedupKey}, a.batch[i].Event.Status)
+				r.ask(incident{o.WebhookID, n.Event.DedupKey}, n.Event.Status)
 			}
+		}
+		for _, o := range n.Owed {
+			ask(o)
+		}
+		if a.incidents.wanted[n.Event.DedupKey] {
+			incidents.Maybe(n, ask)
 		}
 	}
 	if len(r.order) == 0 {
-		return nil, nil
+		return nil
 	}
 	slices.SortFunc(r.order, func(x, y incident) int {
 		return cmp.Or(cmp.Compare(x.webhookID, y.webhookID), cmp.Compare(x.dedupKey, y.dedupKey))
 	})
 	r.lock(t, a.receivedAt)
-	return r, t.flush(ctx)
+	return r
 }
 
 // ask adds an incident to those that are looked at.
@@ -81,11 +89,11 @@ func (r *repeats) lock(t *tx, now time.Time) {
 	for _, k := range r.order {
 		webhooks, keys, statuses = append(webhooks, k.webhookID), append(keys, k.dedupKey), append(statuses, string(r.first[k]))
 	}
-	inserted := map[incident]bool{}
+	r.fresh = map[incident]bool{}
 	t.queue(lockRepeats, webhooks, keys, statuses, now).Query(func(rows pgx.Rows) error {
 		var k incident
 		_, err := pgx.ForEachRow(rows, []any{&k.webhookID, &k.dedupKey}, func() error {
-			inserted[k] = true
+			r.fresh[k] = true
 			return nil
 		})
 		return err
@@ -95,7 +103,7 @@ func (r *repeats) lock(t *tx, now time.Time) {
 		var l lastOwed
 		_, err := pgx.ForEachRow(rows, []any{&k.webhookID, &k.dedupKey, &l.status, &l.at}, func() error {
 			r.stored[k] = l
-			if !inserted[k] {
+			if !r.fresh[k] {
 				r.last[k] = l
 			}
 			return nil
@@ -123,8 +131,13 @@ func (r *repeats) suppresses(o tocsin.Obligation, e *tocsin.Event, now time.Time
 func (r *repeats) keep(t *tx) {
 	var webhooks, keys, statuses []string
 	var times []time.Time
+	var unused struct{ webhooks, keys []string }
 	for _, k := range r.order {
 		l, before := r.last[k], r.stored[k]
+		if r.fresh[k] && l.at.IsZero() { // the incident brought nothing
+			unused.webhooks, unused.keys = append(unused.webhooks, k.webhookID), append(unused.keys, k.dedupKey)
+			continue
+		}
 		if l.at.Before(before.at) || l.status == before.status && l.at.Equal(before.at) {
 			continue
 		}
@@ -134,5 +147,9 @@ func (r *repeats) keep(t *tx) {
 		t.queue(`UPDATE repeats r SET status = n.status, at = n.at
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS n (webhook_id, dedup_key, status, at)
 			WHERE r.webhook_id = n.webhook_id AND r.dedup_key = n.dedup_key`, webhooks, keys, statuses, times)
+	}
+	if len(unused.keys) > 0 {
+		t.queue(`DELETE FROM repeats r USING unnest($1::text[], $2::text[]) AS n (webhook_id, dedup_key)
+			WHERE r.webhook_id = n.webhook_id AND r.dedup_key = n.dedup_key`, unused.webhooks, unused.keys)
 	}
 }

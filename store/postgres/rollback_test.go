@@ -62,7 +62,7 @@ func TestRollback(t *testing.T) {
 			}
 			_, lookUp := db.Event(t.Context(), "storetest", storetest.Event(1).ID)
 			if c.want == "" {
-				if lookUp != nil || answers[0] != tocsin.AppendedNew {
+				if lookUp != nil || answers.Events[0] != tocsin.AppendedNew {
 					t.Fatalf("got answers %v and error %v", answers, lookUp)
 				}
 			} else if !errors.Is(lookUp, tocsin.ErrNotFound) {
@@ -183,6 +183,29 @@ func TestAppendWithRepeatsDeadlocks(t *testing.T) {
 	storetest.MustAppend(t, db, batch...)
 	want := tocsin.Balance{WebhookID: w.ID, Webhook: "a", Accepted: 2, Pending: 1, Suppressed: 1}
 	if got := storetest.CheckLedger(t, db)[w.ID]; got != want {
+		t.Errorf("balance: got %+v, want %+v", got, want)
+	}
+}
+
+// TestAppendWithIncidentsDeadlocks: what an event does to its incident is done once, however
+// often the transaction begins anew.
+func TestAppendWithIncidentsDeadlocks(t *testing.T) {
+	url := pgtest.URL(t)
+	db := open(t, url)
+	w, lead := storetest.MustCreate(t, db, "a"), storetest.MustCreate(t, db, "lead")
+	batch := []tocsin.NewEvent{storetest.Owe(storetest.Event(0), w.ID), storetest.Owe(storetest.Event(7), w.ID)} // of one incident
+	for i := range batch {
+		batch[i].Event.Status = tocsin.Firing
+		batch[i].Owed[0].Escalate = []tocsin.Escalated{{Obligation: tocsin.Obligation{WebhookID: lead.ID}}}
+	}
+	failInserts(t, url, "incident_steps", "40P01", 2)
+	storetest.MustAppend(t, db, batch...)
+	i, _, err := db.Attend(t.Context(), tocsin.IncidentKey(batch[0].Event.DedupKey))
+	if err != nil || i.Events != 2 || len(i.Steps) != 1 {
+		t.Errorf("got %+v, %v; want two events and one step", i, err)
+	}
+	want := tocsin.Balance{WebhookID: lead.ID, Webhook: "lead", Accepted: 2, Pending: 2}
+	if got := storetest.CheckLedger(t, db)[lead.ID]; got != want {
 		t.Errorf("balance: got %+v, want %+v", got, want)
 	}
 }

@@ -24,6 +24,7 @@ WITH old AS MATERIALIZED (
 ), bounds AS MATERIALIZED (SELECT min(seq) AS first, max(seq) AS last FROM old), owed AS MATERIALIZED (` + pendingWithin + `)
 SELECT o.seq, o.received_at, o.seq IN (SELECT seq FROM owed)
 	OR EXISTS (SELECT FROM delivery_events e WHERE e.seq = o.seq) OR EXISTS (SELECT FROM suppressed s WHERE s.seq = o.seq)
+	OR EXISTS (SELECT FROM incidents i WHERE i.seq = o.seq AND i.state <> 'resolved')
 FROM old o ORDER BY o.received_at, o.seq`
 
 // pendingWithin are the events within bounds that are pending. OFFSET 0 makes it one
@@ -38,7 +39,7 @@ const pendingWithin = `
 const lockEvents = `SELECT seq FROM events WHERE seq = ANY($1::bigint[]) FOR UPDATE SKIP LOCKED`
 
 // pruneEvents looks again, in a new statement: what a replay committed before the lock
-// was had may be in no earlier snapshot.
+// was had may be in no earlier snapshot. Incidents refer to new events only.
 const pruneEvents = `
 WITH bounds AS MATERIALIZED (SELECT min(seq) AS first, max(seq) AS last FROM unnest($1::bigint[]) AS seq),
 owed AS MATERIALIZED (` + pendingWithin + `), gone AS (
@@ -168,6 +169,7 @@ WITH old_events AS MATERIALIZED (
 		AND NOT EXISTS (SELECT FROM delivery_events e JOIN deliveries d ON d.id = e.delivery_id
 			WHERE e.seq = o.seq AND (d.open OR d.finished_at >= $1))
 		AND NOT EXISTS (SELECT FROM suppressed s WHERE s.seq = o.seq AND s.at >= $1)
+		AND NOT EXISTS (SELECT FROM incidents i WHERE i.seq = o.seq AND i.state <> 'resolved')
 )
 SELECT (SELECT count(*) FROM deliveries WHERE NOT open AND finished_at < $1),
 	(SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE NOT d.open AND d.finished_at < $1),
@@ -176,7 +178,8 @@ SELECT (SELECT count(*) FROM deliveries WHERE NOT open AND finished_at < $1),
 	(SELECT count(*) FROM event_keys k LEFT JOIN events e USING (seq) LEFT JOIN old_events o USING (seq)
 		WHERE k.received_at < $2 AND (e.received_at IS NULL OR o.seq IS NOT NULL)),
 	(SELECT count(*) FROM audit WHERE at < $3 AND (` + auditOver + `)) + (SELECT count(*) FROM replays WHERE finished_at < $3) + (SELECT count(*) FROM mutes WHERE ends_at < $3),
-	(SELECT count(*) FROM refs WHERE updated_at < $4) + (SELECT count(*) FROM repeats WHERE at < $5)`
+	(SELECT count(*) FROM refs WHERE updated_at < $4) + (SELECT count(*) FROM repeats WHERE at < $5),
+	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < $1)`
 
 // Prunable implements [tocsin.Pruner]: what Prune would remove when called until
 // nothing is left.
@@ -195,7 +198,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			return &at
 		}
 		t.one(nil, prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept)},
-			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs)
+			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents)
 		return nil
 	})
 	return p, err

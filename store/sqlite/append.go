@@ -8,17 +8,18 @@ import (
 	"strings"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/incidents"
 )
 
 // eventKey names an event for ever.
 type eventKey struct{ source, id string }
 
 // Append implements tocsin.EventLog.
-func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) ([]tocsin.Appended, error) {
+func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {
 	if len(batch) == 0 {
-		return nil, nil
+		return tocsin.AppendResult{}, nil
 	}
-	var answers []tocsin.Appended
+	var result tocsin.AppendResult
 	err := db.write(ctx, "appending events", func(t *tx) error {
 		var stored int64
 		if err := t.get(`SELECT revision FROM config_revision`, nil, &stored); err != nil {
@@ -29,15 +30,15 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 		}
 		var fresh []tocsin.NewEvent
 		var err error
-		if answers, fresh, err = t.sift(batch); err != nil {
+		if result.Events, fresh, err = t.sift(batch); err != nil {
 			return err
 		}
-		return t.add(fresh)
+		return t.add(fresh, &result)
 	})
 	if err != nil {
-		return nil, err
+		return tocsin.AppendResult{}, err
 	}
-	return answers, nil
+	return result, nil
 }
 
 // sift answers for each event, and returns those that are new, in their order.
@@ -90,44 +91,86 @@ func (t *tx) known(batch []tocsin.NewEvent) (map[eventKey][]byte, error) {
 	return known, nil
 }
 
-// add stores events that are new, and what is owed for them.
-func (t *tx) add(fresh []tocsin.NewEvent) error {
+// add stores events that are new, and what is owed for them. It completes the result.
+func (t *tx) add(fresh []tocsin.NewEvent, result *tocsin.AppendResult) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	var last int64
-	if err := t.get(`SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'`, nil, &last); err != nil {
+	book, err := t.book(fresh)
+	if err != nil {
 		return err
 	}
-	var keys, events, pending, suppressed [][]any
-	deltas := map[string]tocsin.Balance{}
-	for i, n := range fresh {
-		e := n.Event
-		e.Seq, e.ReceivedAt = last+1+int64(i), t.now
-		row, err := eventRow(&e)
-		if err != nil {
+	rows := newRows{deltas: map[string]tocsin.Balance{}}
+	if err := t.get(`SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'`, nil, &rows.last); err != nil {
+		return err
+	}
+	for i := range fresh {
+		if err := t.addEvent(&fresh[i], &book, &rows); err != nil {
 			return err
 		}
-		events = append(events, row)
-		keys = append(keys, []any{e.Source, e.ID, e.Seq, n.Fingerprint, micros(t.now)})
-		for _, o := range n.Owed {
-			repeat, err := t.repeats(o, &e)
-			if err != nil {
-				return err
-			}
-			if repeat {
-				o.Suppressed = tocsin.ReasonRepeat
-			}
-			if o.Suppressed != "" {
-				suppressed = append(suppressed, []any{o.WebhookID, e.Seq, 0, o.Suppressed, micros(t.now)})
-				deltas[o.WebhookID] = deltas[o.WebhookID].Add(tocsin.Balance{Accepted: 1, Suppressed: 1})
-				continue
-			}
-			pending = append(pending, []any{o.WebhookID, e.Seq, 0, e.DedupKey, o.BatchKey, len(e.Raw), micros(t.now)})
-			deltas[o.WebhookID] = deltas[o.WebhookID].Add(tocsin.Balance{Accepted: 1, Pending: 1})
+	}
+	if err := t.insertRows(&rows); err != nil {
+		return err
+	}
+	result.Owed, result.Incidents = rows.owed(), book.Keys()
+	return t.keepIncidents(book.Changed())
+}
+
+// newRows are what a batch adds to the tables.
+type newRows struct {
+	last                              int64 // the latest number of an event
+	keys, events, pending, suppressed [][]any
+	deltas                            map[string]tocsin.Balance
+}
+
+// owed returns the webhooks for which something is pending now.
+func (r *newRows) owed() (ids []string) {
+	for _, id := range slices.Sorted(maps.Keys(r.deltas)) {
+		if r.deltas[id].Pending > 0 {
+			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(keys, func(a, b []any) int {
+	return ids
+}
+
+// addEvent numbers the next event, and decides what is owed for it.
+func (t *tx) addEvent(n *tocsin.NewEvent, book *incidents.Book, rows *newRows) error {
+	e := n.Event
+	rows.last++
+	e.Seq, e.ReceivedAt = rows.last, t.now
+	row, err := eventRow(&e)
+	if err != nil {
+		return err
+	}
+	rows.events = append(rows.events, row)
+	rows.keys = append(rows.keys, []any{e.Source, e.ID, e.Seq, n.Fingerprint, micros(t.now)})
+	return book.Append(n, e.Seq, t.now, func(o tocsin.Obligation) (suppressed bool, err error) {
+		repeat, err := t.repeats(o, &e)
+		if err != nil {
+			return false, err
+		}
+		if repeat {
+			o.Suppressed = tocsin.ReasonRepeat
+		}
+		rows.owe(o, &e)
+		return o.Suppressed != "", nil
+	})
+}
+
+// owe adds the obligation of an event.
+func (r *newRows) owe(o tocsin.Obligation, e *tocsin.Event) {
+	now := micros(e.ReceivedAt)
+	if o.Suppressed != "" {
+		r.suppressed = append(r.suppressed, []any{o.WebhookID, e.Seq, 0, o.Suppressed, now})
+		r.deltas[o.WebhookID] = r.deltas[o.WebhookID].Add(tocsin.Balance{Accepted: 1, Suppressed: 1})
+		return
+	}
+	r.pending = append(r.pending, []any{o.WebhookID, e.Seq, 0, e.DedupKey, o.BatchKey, len(e.Raw), now})
+	r.deltas[o.WebhookID] = r.deltas[o.WebhookID].Add(tocsin.Balance{Accepted: 1, Pending: 1})
+}
+
+func (t *tx) insertRows(r *newRows) error {
+	slices.SortFunc(r.keys, func(a, b []any) int {
 		if c := strings.Compare(a[0].(string), b[0].(string)); c != 0 {
 			return c
 		}
@@ -137,17 +180,17 @@ func (t *tx) add(fresh []tocsin.NewEvent) error {
 		head string
 		rows [][]any
 	}{
-		{`INSERT INTO event_keys (source, id, seq, fingerprint, received_at)`, keys},
-		{insertEvents, events},
-		{`INSERT INTO pending (webhook_id, seq, generation, dedup_key, batch_key, bytes, owed_at)`, pending},
-		{`INSERT INTO suppressed (webhook_id, seq, generation, reason, at)`, suppressed},
+		{`INSERT INTO event_keys (source, id, seq, fingerprint, received_at)`, r.keys},
+		{insertEvents, r.events},
+		{`INSERT INTO pending (webhook_id, seq, generation, dedup_key, batch_key, bytes, owed_at)`, r.pending},
+		{`INSERT INTO suppressed (webhook_id, seq, generation, reason, at)`, r.suppressed},
 	} {
 		if err := t.insert(part.head, part.rows); err != nil {
 			return err
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(deltas)) {
-		if err := t.count(id, deltas[id]); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(r.deltas)) {
+		if err := t.count(id, r.deltas[id]); err != nil {
 			return err
 		}
 	}

@@ -87,6 +87,15 @@ func (db *DB) Event(ctx context.Context, source, id string) (e tocsin.Event, err
 	return e, err
 }
 
+// EventBySeq implements tocsin.History.
+func (db *DB) EventBySeq(ctx context.Context, seq int64) (e tocsin.Event, err error) {
+	err = db.read(ctx, "reading event", func(t *tx) error {
+		e, err = one(t, scanEvent, `SELECT `+eventColumns+` FROM events e WHERE e.seq = ?`, seq)
+		return err
+	})
+	return e, err
+}
+
 // Traces implements tocsin.History.
 func (db *DB) Traces(ctx context.Context, seq int64) (traces []tocsin.Trace, err error) {
 	err = db.read(ctx, "tracing event", func(t *tx) error {

@@ -59,6 +59,7 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 			return sweep.Rounds(limit, pruneDeliveries, p.deliveries(ctx, micros(t)))
 		},
 		Suppressed: func(t time.Time) (bool, error) { return sweep.Rounds(limit, pruneChunk, p.suppressed(ctx, micros(t))) },
+		Incidents:  plain(pruneIncidents, &p.gone.Incidents),
 		Events: func(t time.Time) (bool, error) {
 			return db.passes.events.RunAfter(p.gone.Deliveries+p.gone.Suppressed, limit, pruneChunk, p.events(ctx, micros(t)))
 		},
@@ -163,7 +164,9 @@ const (
 	pruneAudit   = `DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ?1 AND (outcome <> '' OR at < ?3) ORDER BY at LIMIT ?2)`
 	pruneReplays = `DELETE FROM replays WHERE n IN (SELECT n FROM replays WHERE finished_at < ? LIMIT ?)`
 	pruneMutes   = `DELETE FROM mutes WHERE n IN (SELECT n FROM mutes WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
-	pruneRefs    = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
+	// Their steps go with them.
+	pruneIncidents = `DELETE FROM incidents WHERE n IN (SELECT n FROM incidents WHERE state = 'resolved' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
+	pruneRefs      = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
 )
 
 // plain removes by one of these, and adds to count.

@@ -13,7 +13,8 @@ import (
 const referred = `
 	SELECT p.seq FROM webhooks w CROSS JOIN pending p ON p.webhook_id = w.id WHERE p.seq BETWEEN ?1 AND ?2
 	UNION SELECT seq FROM delivery_events WHERE seq BETWEEN ?1 AND ?2
-	UNION SELECT seq FROM suppressed WHERE seq BETWEEN ?1 AND ?2`
+	UNION SELECT seq FROM suppressed WHERE seq BETWEEN ?1 AND ?2
+	UNION SELECT seq FROM incidents WHERE state <> 'resolved' AND seq BETWEEN ?1 AND ?2`
 
 // old is something of a certain age, and whether it is still needed.
 type old struct {
@@ -166,7 +167,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			return micros(t.now.Add(-keep))
 		}
 		return t.get(prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept), before(auditOpen)},
-			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs)
+			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents)
 	})
 	return p, err
 }
@@ -177,6 +178,7 @@ WITH kept (seq) AS MATERIALIZED (
 	SELECT seq FROM pending
 	UNION SELECT m.seq FROM deliveries d CROSS JOIN delivery_events m ON m.delivery = d.n WHERE d.finished_at IS NULL OR d.finished_at >= ?1
 	UNION SELECT seq FROM suppressed WHERE at >= ?1
+	UNION SELECT seq FROM incidents WHERE state <> 'resolved'
 ), old_events (seq) AS MATERIALIZED (
 	SELECT seq FROM events WHERE received_at < ?1 AND seq NOT IN (SELECT seq FROM kept)
 )
@@ -187,4 +189,5 @@ SELECT (SELECT count(*) FROM deliveries WHERE finished_at < ?1),
 	(SELECT count(*) FROM event_keys k WHERE k.received_at < ?2
 		AND (k.seq IN (SELECT seq FROM old_events) OR NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = k.seq))),
 	(SELECT count(*) FROM audit WHERE at < ?3 AND (outcome <> '' OR at < ?6)) + (SELECT count(*) FROM replays WHERE finished_at < ?3) + (SELECT count(*) FROM mutes WHERE ends_at < ?3),
-	(SELECT count(*) FROM refs WHERE updated_at < ?4) + (SELECT count(*) FROM repeats WHERE at < ?5)`
+	(SELECT count(*) FROM refs WHERE updated_at < ?4) + (SELECT count(*) FROM repeats WHERE at < ?5),
+	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < ?1)`

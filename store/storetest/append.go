@@ -148,7 +148,7 @@ func overlappingKeys(k *kit) {
 					return
 				}
 				mu.Lock()
-				for i, a := range answers {
+				for i, a := range answers.Events {
 					if a == tocsin.AppendedNew {
 						accepted[batch[i].Event.ID]++
 					}

@@ -108,6 +108,13 @@ func eventByKey(k *kit) {
 	k.is(err, tocsin.ErrNotFound)
 	_, err = k.s.Event(k.ctx, "other", Event(0).ID)
 	k.is(err, tocsin.ErrNotFound)
+	want, err := k.s.Event(k.ctx, "storetest", Event(0).ID)
+	k.ok(err)
+	got, err := k.s.EventBySeq(k.ctx, want.Seq)
+	k.ok(err)
+	k.same("the event by its number", got, want)
+	_, err = k.s.EventBySeq(k.ctx, want.Seq+1000)
+	k.is(err, tocsin.ErrNotFound)
 }
 
 func traces(k *kit) {

@@ -78,14 +78,14 @@ func MustAppend(t testing.TB, s tocsin.Store, batch ...tocsin.NewEvent) []tocsin
 	if err != nil {
 		t.Fatalf("listing webhooks: %v", err)
 	}
-	answers, err := s.Append(t.Context(), revision, batch)
+	result, err := s.Append(t.Context(), revision, batch)
 	if err != nil {
 		t.Fatalf("appending %d events: %v", len(batch), err)
 	}
-	if len(answers) != len(batch) {
-		t.Fatalf("appending %d events: got %d answers", len(batch), len(answers))
+	if len(result.Events) != len(batch) {
+		t.Fatalf("appending %d events: got %d answers", len(batch), len(result.Events))
 	}
-	return answers
+	return result.Events
 }
 
 // MustOwe appends events from to from+n-1, owed to the webhooks, and fails when one

@@ -39,6 +39,15 @@ func Upgraded(t *testing.T, s tocsin.Store, since time.Time) {
 	k.same("keys", len(keys), 1)
 	MustOwe(t, s, 0, 3, "wh_a")
 	k.balance(a, tocsin.Balance{Accepted: 4, Delivered: 1, Pending: 3})
+
+	k.same("incidents", k.unattended(0, 10), []string{})
+	k.append(firing(3, "incident", "wh_a", after(soon, "wh_b")), firing(4, "next", "wh_a", after(0, "wh_b")))
+	i, _, err := s.Attend(k.ctx, tocsin.IncidentKey("incident"))
+	k.ok(err)
+	k.escalate(i, i.Steps[0], "")
+	k.append(resolving(5, "incident", "wh_b"))
+	k.balance(a, tocsin.Balance{Accepted: 6, Delivered: 1, Pending: 5})
+	k.balance(b, tocsin.Balance{Accepted: 4, InFlight: 1, Pending: 3})
 }
 
 // StaleFailingSince holds a store to this: since when a webhook fails counts from the

@@ -22,7 +22,7 @@ func anyOrder(k *kit) {
 				w.hooks = append(w.hooks, w.webhook(fmt.Sprintf("s%d-%d", seed, i)))
 			}
 			steps := []func(tocsin.Webhook){w.add, w.add, w.freeze, w.freeze, w.send, w.send, w.send, w.send, w.again, w.pause, w.drop, w.change,
-				w.repeated, w.told, w.replayed, w.replayed}
+				w.repeated, w.told, w.replayed, w.replayed, w.escalated, w.escalated, w.attended}
 			if w.prunes = seed == 2; w.prunes {
 				steps = append(steps, w.prune, w.prune)
 			}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
@@ -22,6 +23,8 @@ const (
 	DefaultTimeout = 20 * time.Second
 	// DefaultUserAgent is what receivers see.
 	DefaultUserAgent = "Tocsin/1"
+	// MaxKeepBody is the most that a Request may ask to keep of an answer.
+	MaxKeepBody = 16 << 20
 	// MaxRequestKept is how much of a request's body the record of a Send keeps.
 	MaxRequestKept = 64 << 10
 
@@ -56,7 +59,11 @@ type Options struct {
 type Client struct {
 	opts  Options
 	guard guard
+	tls   *tls.Config
 	http  *http.Transport // not an http.Client: that one follows redirects
+
+	mu     sync.Mutex
+	others map[TLS]*Client // by WithTLS
 }
 
 // New returns a Client.
@@ -70,11 +77,15 @@ func New(o Options) *Client {
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
 	}
-	c := &Client{opts: o, guard: newGuard(o.AllowCIDRs)}
+	return newClient(o, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs})
+}
+
+func newClient(o Options, conf *tls.Config) *Client {
+	c := &Client{opts: o, guard: newGuard(o.AllowCIDRs), tls: conf}
 	c.http = &http.Transport{
 		Proxy:                  nil, // a proxy would do the look-up, unchecked
 		DialContext:            c.dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+		TLSClientConfig:        conf.Clone(),
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           1024,
@@ -88,8 +99,18 @@ func New(o Options) *Client {
 	return c
 }
 
-// Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close closes idle connections, those of clients made by WithTLS too.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.others {
+		other.Close()
+	}
+}
+
+// Timeout is the total time of one request.
+func (c *Client) Timeout() time.Duration { return c.opts.Timeout }
 
 // Request is one request to make.
 type Request struct {
@@ -101,6 +122,11 @@ type Request struct {
 	Redact *Redactor
 	// HidePath says that the URL's path and query are secrets.
 	HidePath bool
+	// KeepBody is how many bytes of the answer's body the Response holds, at most
+	// [MaxKeepBody]; 0: tocsin.MaxResponseKept. The record keeps no more than that anyway.
+	KeepBody int
+	// Shown is what records show as the body, for one that is compressed; nil: Body.
+	Shown []byte
 }
 
 // Response is what came back. Its body and header are as received: they may hold
@@ -108,7 +134,9 @@ type Request struct {
 type Response struct {
 	Status int // 0: no response
 	Header http.Header
-	Body   []byte // first tocsin.MaxResponseKept bytes
+	Body   []byte // first KeepBody bytes
+	// BodyCut says that the body was longer than what is in Body.
+	BodyCut bool
 	// BodyErr says that reading the body ended early; the status stands all the same.
 	BodyErr  error
 	Exchange tocsin.Exchange
@@ -136,7 +164,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 		// What follows is no body but the connection itself, which no deadline ends.
 		_ = resp.Body.Close()
 	} else {
-		res.read(resp.Body, r.Redact)
+		res.read(resp.Body, r)
 	}
 	t.finish(&res.Exchange)
 	res.Exchange.Status = resp.StatusCode
@@ -145,16 +173,20 @@ func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 }
 
 // read keeps the first bytes of the body, reads a bounded rest and closes it.
-func (res *Response) read(body io.ReadCloser, redact *Redactor) {
+func (res *Response) read(body io.ReadCloser, r Request) {
 	defer body.Close() //nolint:errcheck // nothing depends on how a read body closes
-	window := tocsin.MaxResponseKept + redact.longest()
+	redact, keep := r.Redact, tocsin.MaxResponseKept
+	if r.KeepBody > 0 {
+		keep = min(r.KeepBody, MaxKeepBody)
+	}
+	window := max(keep, tocsin.MaxResponseKept) + redact.longest() + 1
 	kept, err := io.ReadAll(io.LimitReader(body, int64(window)))
 	more := len(kept) == window
 	if err == nil && more {
 		_, err = io.CopyN(io.Discard, body, maxDrain)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		class, text := sortTransport(err, stepAnswer)
+		class, text := sortTransport(err, StepAnswer)
 		if class != ClassTimeout {
 			class = ClassBody
 		}
@@ -162,11 +194,24 @@ func (res *Response) read(body io.ReadCloser, redact *Redactor) {
 		more = true
 	}
 	res.Exchange.ResponseBody = redact.head(kept, tocsin.MaxResponseKept, more)
-	res.Body = kept[:min(len(kept), tocsin.MaxResponseKept)]
+	res.Body, res.BodyCut = kept[:min(len(kept), keep)], len(kept) > keep
 }
 
 // Preview returns the record of a request that is not made, with its whole body.
-func (c *Client) Preview(r Request) tocsin.Exchange { return c.record(r, len(r.Body)) }
+func (c *Client) Preview(r Request) tocsin.Exchange {
+	x := c.record(r, 0)
+	// All of it, even where what stands for a secret is longer than the secret.
+	x.RequestBody = storable(r.Redact.Text(string(r.shown())))
+	return x
+}
+
+// shown is the body as people see it.
+func (r *Request) shown() []byte {
+	if r.Shown != nil {
+		return r.Shown
+	}
+	return r.Body
+}
 
 // record fills in the request's half of an Exchange.
 func (c *Client) record(r Request, keep int) tocsin.Exchange {
@@ -180,7 +225,7 @@ func (c *Client) record(r Request, keep int) tocsin.Exchange {
 	}
 	c.userAgent(header)
 	x.RequestHeaders = shownRequest(header, r.Redact)
-	x.RequestBody = r.Redact.head(r.Body, keep, false)
+	x.RequestBody = r.Redact.head(r.shown(), keep, false)
 	return x
 }
 

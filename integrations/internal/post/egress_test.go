@@ -174,6 +174,31 @@ func TestCheckURLAllowed(t *testing.T) {
 	}
 }
 
+// TestCheckAtSend: a secret goes over plain http, however that is spelled, only to where it
+// is expressly allowed; https is left to the look-up that every request makes.
+func TestCheckAtSend(t *testing.T) {
+	c := post.New(post.Options{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}})
+	defer c.Close()
+	for url, allowed := range map[string]bool{
+		"http://10.1.2.3/x": true, "HTTP://10.1.2.3/x": true, "https://8.8.8.8/x": true, "HttpS://8.8.8.8/x": true, "https://10.2.0.1/x": true,
+		"http://8.8.8.8/topsecret": false, "HTTP://8.8.8.8/topsecret": false, "hTtP://10.2.0.1/topsecret": false,
+		" http://10.1.2.3/topsecret": false, "topsecret": false,
+	} {
+		err := c.CheckAtSend(t.Context(), url)
+		if (err == nil) != allowed {
+			t.Errorf("%s: got %v, want allowed %v", url, err, allowed)
+		}
+		if err != nil && (tocsin.Classify(err).Fault != tocsin.FaultWebhook || class(err) != "egress" || strings.Contains(err.Error(), "topsecret")) {
+			t.Errorf("%s: got %v (%s), want a refusal of the class egress without the URL", url, err, class(err))
+		}
+	}
+	// A host that nobody knows now may be known again soon.
+	err := c.CheckAtSend(t.Context(), "http://unknown.invalid/topsecret")
+	if f := tocsin.Classify(err); err == nil || f.Fault != tocsin.FaultRetry || f.Unsure || class(err) != "dns" || strings.Contains(err.Error(), "topsecret") {
+		t.Errorf("an unknown host: got %v (%s), want something to retry", err, class(err))
+	}
+}
+
 // turncoat answers a public address first and a loopback one afterwards.
 type turncoat struct{ asked atomic.Int32 }
 

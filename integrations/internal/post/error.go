@@ -96,9 +96,9 @@ func sortTransport(err error, step string) (class, text string) {
 		return ClassDNS, "looking up " + dns.Name + ": " + dns.Err
 	case errors.As(err, &cert):
 		return ClassTLS, "verifying the receiver's certificate: " + cert.Err.Error()
-	case step == stepTLS:
+	case step == StepTLS:
 		return ClassTLS, "TLS handshake: " + short(err)
-	case errors.As(err, &op) && op.Op == "dial", step == stepConnect:
+	case errors.As(err, &op) && op.Op == "dial", step == StepConnect:
 		return ClassConnect, "connecting: " + short(err)
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), strings.Contains(short(err), "EOF"),
 		strings.Contains(short(err), "closed"):

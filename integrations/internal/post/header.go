@@ -42,7 +42,7 @@ func CheckHeader(name, value string) error {
 
 // openHeaders are the request headers whose values are shown: they hold no secret.
 var openHeaders = map[string]bool{
-	"Content-Type": true, "Accept": true, "User-Agent": true, "Accept-Language": true,
+	"Content-Type": true, "Content-Encoding": true, "Accept": true, "User-Agent": true, "Accept-Language": true,
 	"Webhook-Id": true, "Webhook-Timestamp": true, "Webhook-Signature": true, "Tocsin-Test": true,
 }
 

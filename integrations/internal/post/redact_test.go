@@ -81,3 +81,13 @@ func TestLocalhostNeverLeavesTheMachine(t *testing.T) {
 		t.Errorf("the resolver was asked for %q", resolver.names)
 	}
 }
+
+// TestAPreviewIsWhole also where a secret is shorter than what stands for it.
+func TestAPreviewIsWhole(t *testing.T) {
+	c := post.New(post.Options{})
+	defer c.Close()
+	x := c.Preview(post.Request{Method: "POST", URL: "https://h.example/", Body: []byte(`{"env":"prod","a":"prod","end":"here"}`), Redact: post.NewRedactor("prod")})
+	if x.RequestBody != `{"env":"[redacted]","a":"[redacted]","end":"here"}` {
+		t.Errorf("the preview is %s", x.RequestBody)
+	}
+}

@@ -10,12 +10,12 @@ import (
 	tocsin "github.com/tocsin-alerts/tocsin"
 )
 
-// The steps of a request, for error texts and classes.
+// The steps of a request, for error texts and classes; see [Lost].
 const (
-	stepLookup  = "looking up the host"
-	stepConnect = "connecting"
-	stepTLS     = "TLS handshake"
-	stepAnswer  = "waiting for the answer"
+	StepLookup  = "looking up the host"
+	StepConnect = "connecting"
+	StepTLS     = "TLS handshake"
+	StepAnswer  = "waiting for the answer"
 )
 
 // tracer takes the timings of one request. Its hooks may be called by a dial that
@@ -29,20 +29,20 @@ type tracer struct {
 	timings tocsin.Timings
 }
 
-func newTracer() *tracer { return &tracer{began: time.Now(), at: stepLookup} }
+func newTracer() *tracer { return &tracer{began: time.Now(), at: StepLookup} }
 
 // attach returns ctx with the hooks.
 func (t *tracer) attach(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSDone:           func(httptrace.DNSDoneInfo) { t.mark(&t.timings.DNS) },
-		ConnectStart:      func(string, string) { t.begin(stepConnect) },
+		ConnectStart:      func(string, string) { t.begin(StepConnect) },
 		ConnectDone:       func(string, string, error) { t.mark(&t.timings.Connect) },
-		TLSHandshakeStart: func() { t.begin(stepTLS) },
+		TLSHandshakeStart: func() { t.begin(StepTLS) },
 		TLSHandshakeDone:  func(tls.ConnectionState, error) { t.mark(&t.timings.TLS) },
 		GotConn: func(i httptrace.GotConnInfo) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			t.at, t.gotConn, t.remote = stepAnswer, true, i.Conn.RemoteAddr().String()
+			t.at, t.gotConn, t.remote = StepAnswer, true, i.Conn.RemoteAddr().String()
 		},
 		GotFirstResponseByte: func() {
 			t.mu.Lock()

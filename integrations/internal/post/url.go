@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
 )
 
 // saveResolveTimeout bounds the name lookup when a URL is checked at save.
@@ -26,49 +28,101 @@ const maxURL = 8 << 10
 // before the first send, where everything is checked again. Errors are sentences for
 // the user that do not repeat the URL.
 func (c *Client) CheckURL(ctx context.Context, raw string) error {
-	_, _, err := c.examine(ctx, raw)
+	_, err := c.examine(ctx, raw)
 	return err
 }
 
-// CheckSecureURL is CheckURL for URLs that are secrets: https, or http when every
+// CheckSecureURL is CheckURL for URLs that are secrets or get one: https, or http when every
 // address of the host is allowed by CIDR (a receiver on the same machine).
 func (c *Client) CheckSecureURL(ctx context.Context, raw string) error {
-	u, addrs, err := c.examine(ctx, raw)
+	u, err := c.examine(ctx, raw)
 	if err != nil || u.Scheme == "https" {
 		return err
 	}
-	if len(addrs) == 0 {
-		return errors.New("the scheme is http; want https, because the URL is a secret")
+	if !c.AllowedHost(ctx, u.Hostname()) {
+		return errors.New("the scheme is http; want https, because a secret travels with it")
 	}
-	for _, a := range addrs {
-		if !c.guard.allowed(a) {
-			return errors.New("the scheme is http; want https, because the URL is a secret")
+	return nil
+}
+
+// CheckAtSend is CheckSecureURL just before a request whose URL passed it at save: the host
+// of plain http was allowed by its address then, and may have another one now. It returns
+// what a Send may return, and nil for https, whose addresses are checked by the request
+// itself: of ClassEgress, or of ClassDNS when nobody knows the host now.
+func (c *Client) CheckAtSend(ctx context.Context, rawURL string) error {
+	u, err := parseURL(rawURL)
+	if err == nil && u.Scheme == "https" {
+		return nil
+	}
+	if err == nil {
+		if addrs, lookErr := c.examineHost(ctx, u.Hostname()); lookErr == nil && len(addrs) == 0 {
+			return tocsin.RetryAfter(Errorf(ClassDNS, "looking up %s: no address", u.Hostname()), 0)
 		}
+		err = c.CheckSecureURL(ctx, rawURL)
+	}
+	if err != nil {
+		return tocsin.Refused(Errorf(ClassEgress, "the URL: %v", err))
 	}
 	return nil
 }
 
 // examine parses raw, resolves its host and checks every address.
-func (c *Client) examine(ctx context.Context, raw string) (*url.URL, []netip.Addr, error) {
+func (c *Client) examine(ctx context.Context, raw string) (*url.URL, error) {
 	u, err := parseURL(raw)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	addr, literal, err := literalHost(u.Hostname())
+	_, err = c.examineHost(ctx, u.Hostname())
+	return u, err
+}
+
+// examineHost resolves a host and checks every address.
+func (c *Client) examineHost(ctx context.Context, host string) ([]netip.Addr, error) {
+	addr, literal, err := literalHost(host)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if literal {
-		return u, []netip.Addr{addr}, c.guard.check(addr)
+		return []netip.Addr{addr}, c.guard.check(addr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, saveResolveTimeout)
 	defer cancel()
-	addrs, err := c.resolve(ctx, u.Hostname())
+	addrs, err := c.resolve(ctx, host)
 	var refused *egressError
 	if errors.As(err, &refused) {
-		return nil, nil, fmt.Errorf("%s resolves to %w", u.Hostname(), err)
+		return nil, fmt.Errorf("%s resolves to %w", host, err)
 	}
-	return u, addrs, nil // what does not resolve now is checked when it is sent to
+	return addrs, nil // what does not resolve now is checked when it is sent to
+}
+
+// CheckHost is CheckURL for channels that speak something other than HTTP: host is a name
+// or an IP address without brackets. Errors are sentences for the user.
+func (c *Client) CheckHost(ctx context.Context, host string, port int) error {
+	switch {
+	case host == "":
+		return errors.New("has no host; want host:port")
+	case strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\?#@%`, r) }):
+		return errors.New("the host is not a name that can be looked up")
+	case port < 1 || port > 65535:
+		return errors.New("the port is not a number from 1 to 65535")
+	}
+	_, err := c.examineHost(ctx, host)
+	return err
+}
+
+// AllowedHost reports whether every address of host is allowed expressly, by CIDR: there a
+// secret may travel in the clear. A host that does not resolve is not.
+func (c *Client) AllowedHost(ctx context.Context, host string) bool {
+	addrs, err := c.examineHost(ctx, host)
+	if err != nil || len(addrs) == 0 {
+		return false
+	}
+	for _, a := range addrs {
+		if !c.guard.allowed(a) {
+			return false
+		}
+	}
+	return true
 }
 
 // parseURL takes raw apart and checks everything about it but its host's addresses.

@@ -94,7 +94,7 @@ func newRoot(env Env) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.serve(), p.webhooks(), p.events(), p.deliveries(), p.replay(), p.mutes(), p.ledger(),
+	root.AddCommand(p.serve(), p.webhooks(), p.events(), p.deliveries(), p.incidents(), p.replay(), p.mutes(), p.ledger(),
 		p.keys(), p.secrets(), p.audit(), p.prune(), p.migrate(), p.version())
 	return root
 }

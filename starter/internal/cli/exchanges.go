@@ -17,6 +17,7 @@ import (
 type testView struct {
 	OK        bool              `json:"ok"`
 	Error     string            `json:"error"`
+	Found     string            `json:"found"`
 	Exchanges []tocsin.Exchange `json:"exchanges"`
 	Truncated int               `json:"truncated"`
 }
@@ -35,6 +36,20 @@ func (p *program) webhooksTest() *cobra.Command {
 	}
 }
 
+func (p *program) webhooksCheck() *cobra.Command {
+	return &cobra.Command{
+		Use: "check NAME|ID", Short: "Prove credentials and address without sending an alert", Args: exactly("NAME or ID"),
+		Long: "Make the cheapest call that proves the configuration, and say what was found. Nothing\nis sent that a person would see. Not every channel's vendor has such a call: those\nanswer with exit code 2, and `webhooks test` sends an example. Exit code 1 when it failed.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			v, err := fetch(cmd.Context(), p, http.MethodPost, webhookPath(args[0], "/check"), nil, printTest)
+			if err == nil && !v.OK {
+				err = fmt.Errorf("checking %s: %s", args[0], v.Error)
+			}
+			return err
+		},
+	}
+}
+
 func printTest(w io.Writer, v testView) error {
 	for _, x := range v.Exchanges {
 		printExchange(w, x)
@@ -42,7 +57,11 @@ func printTest(w io.Writer, v testView) error {
 	if !v.OK {
 		return nil
 	}
-	_, err := fmt.Fprintln(w, "accepted")
+	outcome := "accepted"
+	if v.Found != "" {
+		outcome = clean(v.Found)
+	}
+	_, err := fmt.Fprintln(w, outcome)
 	return err
 }
 

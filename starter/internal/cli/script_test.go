@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +68,7 @@ func (l leakChecked) Run() int {
 // testscript's:
 //
 //	server [keys]     start the API; with keys it asks for them
-//	stop              stop the API, so that commands can open the store
+//	shutdown          stop the API, so that commands can open the store
 //	exits CODE cmd…   run a command and want that exit code
 //	deliver NAME      make one pass of the Deliver activity for a webhook
 //	replayed STATE    wait for a replay that runs, and end it in that state
@@ -90,7 +91,8 @@ func TestScripts(t *testing.T) {
 			"server": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(ts.Value(systemKey).(*system).start(ts, len(args) == 1 && args[0] == "keys"))
 			},
-			"stop": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(systemKey).(*system).stop() },
+			// Not "stop": that is testscript's own, and ends a script as passed.
+			"shutdown": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(systemKey).(*system).stop() },
 			"deliver": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(ts.Value(systemKey).(*system).deliver(args[0]))
 			},
@@ -197,6 +199,10 @@ func (s *system) listen(h http.Handler) string {
 
 // receive is the place that webhooks deliver to.
 func receive(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/slack/") {
+		_, _ = io.WriteString(w, `{"ok":true,"user":"tocsin","team":"Acme","channel":{"name":"sec-alerts","is_member":true}}`)
+		return
+	}
 	switch r.URL.Path {
 	case "/broken":
 		http.Error(w, "out of order", http.StatusInternalServerError)
@@ -284,3 +290,4 @@ type deaf struct{}
 func (deaf) Ring(context.Context, ...string) error              { return nil }
 func (deaf) Apply(context.Context, string, string, int64) error { return nil }
 func (deaf) Replay(context.Context, string) error               { return nil }
+func (deaf) Incidents(context.Context, ...string) error         { return nil }

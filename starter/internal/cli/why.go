@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type whyView struct {
 		Matched bool   `json:"matched"`
 		Clause  string `json:"clause"`
 		Detail  string `json:"detail"`
+		Note    string `json:"note"`
 	} `json:"verdicts"`
 	Traces []struct {
 		Webhook    string        `json:"webhook"`
@@ -65,7 +67,7 @@ func printWhy(w io.Writer, v whyView) error {
 	fmt.Fprintln(w)
 	t := newTable(w, "WEBHOOK NOW", "MATCHES", "CLAUSE", "BECAUSE")
 	for _, verdict := range v.Verdicts {
-		t.row(verdict.Webhook, yesNo(verdict.Matched), verdict.Clause, verdict.Detail)
+		t.row(verdict.Webhook, yesNo(verdict.Matched), verdict.Clause, strings.Trim(verdict.Detail+"; "+verdict.Note, "; "))
 	}
 	return t.flush()
 }

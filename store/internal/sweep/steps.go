@@ -14,7 +14,7 @@ type Step func(before time.Time) (more bool, err error)
 
 // Steps are what a store removes, in the order in which it does.
 type Steps struct {
-	Deliveries, Suppressed, Events, Keys, Audit, Replays, Mutes, Refs, Repeats Step
+	Deliveries, Suppressed, Incidents, Events, Keys, Audit, Replays, Mutes, Refs, Repeats Step
 }
 
 // Run makes the steps that r asks for, and reports whether more is left of anything.
@@ -30,7 +30,7 @@ func (s Steps) Run(now time.Time, r tocsin.Retention) (more bool, err error) {
 		keep time.Duration // 0: for ever
 		run  Step
 	}{
-		{r.History, s.Deliveries}, {r.History, s.Suppressed}, {r.History, events}, {r.Keys, s.Keys},
+		{r.History, s.Deliveries}, {r.History, s.Suppressed}, {r.History, s.Incidents}, {r.History, events}, {r.Keys, s.Keys},
 		{r.Audit, s.Audit}, {r.Audit, s.Replays}, {r.Audit, s.Mutes}, {r.Refs, s.Refs}, {RepeatsKept, s.Repeats},
 	} {
 		if step.keep <= 0 {
