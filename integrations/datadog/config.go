@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
 )
@@ -51,11 +50,7 @@ func complete(raw json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	for key, value := range defaults {
-		if !o.Has(key) {
-			o.Set(key, value)
-		}
-	}
+	o.Fill(defaults)
 	if !o.Has("site") && !o.Has("url") {
 		o.Set("site", sites[0])
 	}
@@ -180,14 +175,5 @@ func tags(o settings.Object, p *settings.Problems) []string {
 
 // public is the configuration without its secret.
 func public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("api_key") {
-		o.Set("api_key", tocsin.Redacted)
-	}
-	o.HideURL("url")
-	o.HideURL("api_url")
-	return o.JSON()
+	return settings.Public(raw, []string{"api_key"}, "url", "api_url")
 }

@@ -3,7 +3,6 @@ package elasticsearch
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -71,16 +70,7 @@ func (c *config) pattern() string {
 
 // complete fills in the defaults.
 func complete(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	for key, value := range map[string]any{"index": defaultIndex, "index_date": dateNone, "format": formatTocsin, "gzip": true} {
-		if !o.Has(key) {
-			o.Set(key, value)
-		}
-	}
-	return o.JSON()
+	return settings.Complete(raw, map[string]any{"index": defaultIndex, "index_date": dateNone, "format": formatTocsin, "gzip": true})
 }
 
 // parse reads a configuration. All that can be known without the network is checked.
@@ -93,33 +83,12 @@ func parse(raw json.RawMessage) (config, error) {
 	o.Unknown(&p, keys...)
 	date := o.Choice(&p, "index_date", dateNone, dateNone, dateDaily, dateMonthly)
 	c := config{
-		url: base(o, &p), layout: layouts[date], pipeline: pipeline(o, &p), gzip: o.Bool(&p, "gzip", true),
+		url: o.BaseURL(&p, "url", "https://es.example.com:9200", "/_bulk"), layout: layouts[date], pipeline: pipeline(o, &p), gzip: o.Bool(&p, "gzip", true),
 		format: o.Choice(&p, "format", formatTocsin, formatTocsin, formatOCSF, formatCloudEvents), ca: o.String(&p, "ca_cert"),
 	}
 	c.index = index(o, &p, len(c.layout))
 	c.readAuth(o, &p)
 	return c, p.Err()
-}
-
-// base reads the address; where it leads is checked by Validate.
-func base(o settings.Object, p *settings.Problems) string {
-	before := len(*p)
-	raw := o.String(p, "url")
-	if raw == "" {
-		if len(*p) == before {
-			p.Add("url", "required; want https://host:9200")
-		}
-		return ""
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil: // Validate says what is wrong, without repeating it
-	case u.RawQuery != "" || u.ForceQuery:
-		p.Add("url", "has a query; want scheme, host and port, as in https://es.example.com:9200")
-	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/_bulk"):
-		p.Add("url", "leave out the index and /_bulk, which are appended; want https://host:9200")
-	}
-	return strings.TrimRight(raw, "/")
 }
 
 // index reads the name of an index, data stream or alias; suffix is what comes behind it.
@@ -203,15 +172,5 @@ func (c *config) readKey(key string, p *settings.Problems) {
 
 // public hides the secrets.
 func public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range []string{"api_key", "password"} {
-		if o.Has(key) {
-			o.Set(key, tocsin.Redacted)
-		}
-	}
-	o.HideURL("url")
-	return o.JSON()
+	return settings.Public(raw, []string{"api_key", "password"}, "url")
 }

@@ -101,14 +101,7 @@ const plainRefused = `"none" sends mail and password in the clear, which is for 
 
 // Public implements tocsin.Channel.
 func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(config)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("password") {
-		o.Set("password", tocsin.Redacted)
-	}
-	return o.JSON()
+	return settings.Public(config, []string{"password"})
 }
 
 // Open implements tocsin.Channel.

@@ -2,17 +2,8 @@ package email_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
-	"encoding/pem"
-	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"slices"
@@ -20,65 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tocsin-alerts/tocsin/integrations/integrationtest"
-)
-
-// authority signs certificates of test servers.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pem  string
-}
-
-// theAuthority is shared: keys are slow to make.
-var theAuthority = sync.OnceValue(func() *authority {
-	a := &authority{}
-	var err error
-	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		panic(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		panic(err)
-	}
-	a.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return a
-})
-
-// issue returns a certificate and its key as PEM, for 127.0.0.1 and localhost.
-func (a *authority) issue(t *testing.T) (cert, key []byte) {
-	t.Helper()
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, own.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
-}
-
-const (
-	user     = "alerts@example.com"
-	password = "s3cr3t-Pa55/word+"
 )
 
 // smtpd is an SMTP server that holds its clients to RFC 5321: the order of commands, the
@@ -407,68 +341,4 @@ func (c *talk) data() bool {
 		c.s.mu.Unlock()
 	}
 	return on
-}
-
-// login checks user and password by one of the mechanisms.
-func (c *talk) login(arg string) bool {
-	mech, initial, _ := strings.Cut(arg, " ")
-	if !slices.Contains(c.s.auth, mech) {
-		return c.answer("AUTH", mech, "504 5.5.4 Unrecognized authentication type")
-	}
-	given, on := c.credentials(mech, initial)
-	if !on {
-		return false
-	}
-	usual := "535 5.7.8 Username and Password not accepted"
-	if given == user+" "+password {
-		usual = "235 2.7.0 Accepted"
-	}
-	yes, on := c.yes("AUTH", mech, usual)
-	if yes && strings.HasPrefix(usual, "235") {
-		c.mail.login = mech
-	}
-	return on
-}
-
-// credentials are "user password" as the mechanism brings them.
-func (c *talk) credentials(mech, initial string) (string, bool) {
-	switch mech {
-	case "PLAIN":
-		return strings.ReplaceAll(strings.TrimPrefix(decoded(initial), "\x00"), "\x00", " "), true
-	case "LOGIN":
-		var got []string
-		for _, ask := range []string{"Username:", "Password:"} {
-			if _, err := fmt.Fprintf(c.conn, "334 %s\r\n", base64.StdEncoding.EncodeToString([]byte(ask))); err != nil {
-				return "", false
-			}
-			line, ok := c.line(12288)
-			if !ok {
-				return "", false
-			}
-			got = append(got, decoded(line))
-		}
-		return strings.Join(got, " "), true
-	}
-	// XOAUTH2 tells what is wrong in a challenge, which must be answered with an empty line:
-	// https://developers.google.com/gmail/imap/xoauth2-protocol
-	text := decoded(initial)
-	text = strings.NewReplacer("user=", "", "\x01auth=Bearer ", " ", "\x01\x01", "").Replace(text)
-	if text != user+" "+password {
-		challenge := base64.StdEncoding.EncodeToString([]byte(`{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}`))
-		if _, err := fmt.Fprintf(c.conn, "334 %s\r\n", challenge); err != nil {
-			return "", false
-		}
-		if line, ok := c.line(12288); !ok || line != "" {
-			c.s.t.Errorf("the challenge of XOAUTH2 was answered with %q", line)
-		}
-	}
-	return text, true
-}
-
-func decoded(text string) string {
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return "not base64"
-	}
-	return string(b)
 }

@@ -92,9 +92,7 @@ func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Has("token") {
-		o.Set("token", tocsin.Redacted)
-	}
+	o.Redact("token")
 	hideUserInfo(o)
 	return o.JSON()
 }

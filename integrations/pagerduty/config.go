@@ -148,13 +148,5 @@ func (c *Channel) Validate(ctx context.Context, raw json.RawMessage) error {
 
 // Public implements tocsin.Channel.
 func (c *Channel) Public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("routing_key") {
-		o.Set("routing_key", tocsin.Redacted)
-	}
-	o.HideURL("url")
-	return o.JSON()
+	return settings.Public(raw, []string{"routing_key"}, "url")
 }

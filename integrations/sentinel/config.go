@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
 )
 
@@ -160,14 +159,5 @@ func base(o settings.Object, p *settings.Problems, key, def string) string {
 
 // public is the configuration without its secret.
 func public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("client_secret") {
-		o.Set("client_secret", tocsin.Redacted)
-	}
-	o.HideURL("endpoint")
-	o.HideURL("login_url")
-	return o.JSON()
+	return settings.Public(raw, []string{"client_secret"}, "endpoint", "login_url")
 }

@@ -114,11 +114,7 @@ func (c *Channel) Complete(raw json.RawMessage) (json.RawMessage, []string, erro
 		return nil, nil, err
 	}
 	if o.Has("token") {
-		for key, value := range map[string]string{"group_by": byIncident, "api_url": defaultAPI} {
-			if !o.Has(key) {
-				o.Set(key, value)
-			}
-		}
+		o.Fill(map[string]any{"group_by": byIncident, "api_url": defaultAPI})
 	}
 	out, err := o.JSON()
 	return out, nil, err
@@ -144,17 +140,7 @@ func (c *Channel) Validate(ctx context.Context, raw json.RawMessage) error {
 // Public implements tocsin.Channel: the URL of an incoming webhook is a secret, as is a
 // token.
 func (c *Channel) Public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range []string{"url", "token"} {
-		if o.Has(key) {
-			o.Set(key, tocsin.Redacted)
-		}
-	}
-	o.HideURL("api_url")
-	return o.JSON()
+	return settings.Public(raw, []string{"url", "token"}, "api_url")
 }
 
 // Open implements tocsin.Channel.

@@ -2,11 +2,9 @@ package splunk
 
 import (
 	"encoding/json"
-	"net/url"
 	"regexp"
 	"strings"
 
-	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
 )
@@ -42,20 +40,6 @@ type config struct {
 	caCert     string
 }
 
-// complete fills in the defaults.
-func complete(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	for key, value := range defaults {
-		if !o.Has(key) {
-			o.Set(key, value)
-		}
-	}
-	return o.JSON()
-}
-
 // parse reads a configuration without looking where its address leads.
 func parse(raw json.RawMessage) (config, error) {
 	o, err := settings.Parse(raw)
@@ -65,34 +49,13 @@ func parse(raw json.RawMessage) (config, error) {
 	var p settings.Problems
 	o.Unknown(&p, keys...)
 	c := config{
-		url: base(o, &p), token: token(o, &p), index: index(o, &p),
+		url: o.BaseURL(&p, "url", "https://splunk.example.com:8088", "/services/collector"), token: token(o, &p), index: index(o, &p),
 		source: line(o, &p, "source", "tocsin"), sourcetype: line(o, &p, "sourcetype", "tocsin"), host: line(o, &p, "host", ""),
 		format: o.Choice(&p, "format", formatTocsin, formatTocsin, formatOCSF, formatCloudEvents, formatCEF),
 		fields: fields(o, &p),
 		gzip:   o.Bool(&p, "gzip", true), ack: o.Bool(&p, "ack", false), caCert: o.String(&p, "ca_cert"),
 	}
 	return c, p.Err()
-}
-
-// base reads the address. That it leads nowhere forbidden is Validate's.
-func base(o settings.Object, p *settings.Problems) string {
-	before := len(*p)
-	raw := o.String(p, "url")
-	if raw == "" {
-		if len(*p) == before {
-			p.Add("url", "required; want https://host:8088")
-		}
-		return ""
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil: // Validate says what is wrong, without repeating it
-	case u.RawQuery != "" || u.ForceQuery:
-		p.Add("url", "has a query; want scheme, host and port alone, as in https://splunk.example.com:8088")
-	case strings.Contains(u.Path, "/services/collector"):
-		p.Add("url", "leave out /services/collector, which is appended; want https://host:8088")
-	}
-	return strings.TrimRight(raw, "/")
 }
 
 // token reads the token, which no error repeats.
@@ -171,13 +134,5 @@ func reserved(name string) bool {
 
 // public is the configuration without its secret.
 func public(raw json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("token") {
-		o.Set("token", tocsin.Redacted)
-	}
-	o.HideURL("url")
-	return o.JSON()
+	return settings.Public(raw, []string{"token"}, "url")
 }

@@ -19,6 +19,7 @@ import (
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
 )
 
 //go:embed schema.json
@@ -48,7 +49,7 @@ func (c *Channel) Schema() json.RawMessage { return schema }
 
 // Complete implements tocsin.Channel; nothing secret is generated.
 func (c *Channel) Complete(config json.RawMessage) (json.RawMessage, []string, error) {
-	out, err := complete(config)
+	out, err := settings.Complete(config, defaults)
 	return out, nil, err
 }
 

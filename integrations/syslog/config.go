@@ -245,9 +245,7 @@ func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Has("client_key") {
-		o.Set("client_key", tocsin.Redacted)
-	}
+	o.Redact("client_key")
 	// An address may hold credentials by mistake; then nothing of it is shown.
 	var p settings.Problems
 	if text := o.String(&p, "address"); text != "" {

@@ -73,14 +73,7 @@ func (c *Channel) Validate(ctx context.Context, config json.RawMessage) error {
 
 // Public implements tocsin.Channel: the URL is the secret.
 func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
-	o, err := settings.Parse(config)
-	if err != nil {
-		return nil, err
-	}
-	if o.Has("url") {
-		o.Set("url", tocsin.Redacted)
-	}
-	return o.JSON()
+	return settings.Public(config, []string{"url"})
 }
 
 // Open implements tocsin.Channel.
