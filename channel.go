@@ -10,7 +10,7 @@ import (
 type Sender interface {
 	// Send makes one try; it never sleeps, loops or retries. A nil error means that the
 	// vendor accepted everything that Receipt.Results does not except. Errors are
-	// classified with Permanent, Refused, Gone and RetryAfter; any other is retryable
+	// classified with Permanent, Refused, Gone, RetryAfter and Taken; any other is retryable
 	// and unsure. No error, and nothing in the Receipt, shows a secret.
 	Send(ctx context.Context, n Notification) (Receipt, error)
 	// Preview returns the requests that Send would make, secrets redacted, and sends

@@ -51,9 +51,15 @@ type Attempt struct {
 	Error      string `json:"error,omitempty"` // no secrets
 	// RetryAfter is what the receiver asked for, 0 for nothing.
 	RetryAfter Duration `json:"retry_after,omitempty"`
-	// Exchanges are the requests of this attempt in order, usually one.
+	// Exchanges are the requests of this attempt in order, usually one. Of more than
+	// [MaxExchanges] the first and the last are kept, and LeftOut counts those in between.
 	Exchanges []Exchange `json:"exchanges,omitempty"`
+	LeftOut   int        `json:"exchanges_left_out,omitempty"`
 }
+
+// MaxExchanges is how many requests the record of an attempt keeps: channels with a
+// request for each event make many.
+const MaxExchanges = 50
 
 // MaxResponseKept is how much of a response's body an Exchange keeps: 16 KiB.
 const MaxResponseKept = 16 << 10

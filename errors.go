@@ -138,7 +138,11 @@ type SendError struct {
 	// Unsure says that the request may have been accepted all the same (a timeout, a
 	// 5xx, a connection lost after sending): such a batch is never split.
 	Unsure bool
-	Err    error
+	// Taken says that the vendor has taken the request and tells later what became of it:
+	// that it is to be asked again is no failure. The delivery stays, and the webhook's
+	// failures are not counted up.
+	Taken bool
+	Err   error
 }
 
 // Error implements error.
@@ -159,6 +163,12 @@ func Gone(err error) error { return &SendError{Fault: FaultGone, Err: err} }
 // RetryAfter says: not before d has passed. The pipeline never shortens it.
 func RetryAfter(err error, d time.Duration) error {
 	return &SendError{Fault: FaultRetry, After: d, Err: err}
+}
+
+// Taken says that the vendor has the request and will tell later what became of it; ask
+// again after d. What was sent may be accepted.
+func Taken(err error, d time.Duration) error {
+	return &SendError{Fault: FaultRetry, After: d, Unsure: true, Taken: true, Err: err}
 }
 
 // Unsure marks err as one after which the request may have been accepted.

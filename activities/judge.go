@@ -102,7 +102,7 @@ func newChild(from, to int) tocsin.Child {
 // sent again, what is to be tried again becomes a delivery of its own.
 func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Receipt, o tocsin.Outcome, backoff func(int, time.Duration) time.Duration) verdict {
 	var again []int
-	var retry error
+	var errs []error
 	dead := map[int]string{}
 	for i, res := range r.Results {
 		switch {
@@ -110,13 +110,14 @@ func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Recei
 		case tocsin.Classify(res.Err).Fault == tocsin.FaultEvent:
 			dead[i] = res.Err.Error()
 		default:
-			again, retry = append(again, i), res.Err
+			again, errs = append(again, i), append(errs, res.Err)
 		}
 	}
 	switch {
 	case len(again) == len(c.Events):
-		a.Error, a.ErrorClass = retry.Error(), classOf(retry)
-		return hold(s, c, a, o, tocsin.Classify(retry), backoff)
+		fail := gravest(errs)
+		a.Error, a.ErrorClass = fail.Error(), classOf(fail)
+		return hold(s, c, a, o, fail, backoff)
 	case len(dead) == len(c.Events):
 		// Also of several: a receiver that refuses everything is found out one by one, before
 		// whole batches die of it.
@@ -124,11 +125,30 @@ func judgeResults(s standing, c tocsin.Claimed, a tocsin.Attempt, r tocsin.Recei
 		a.Error, a.ErrorClass = err.Error(), classOf(err)
 		return refused(s, c, a, o, err, backoff)
 	case len(again) > 0:
-		return inPart(s, c, a, o, dead, again, tocsin.Classify(retry), backoff)
+		return inPart(s, c, a, o, dead, again, gravest(errs), backoff)
 	}
 	v := delivered(s, a, o)
 	v.outcome.Dead = dead
 	return v
+}
+
+// gravity orders faults: what ends the webhook goes before what holds it, and that before
+// what passes.
+var gravity = map[tocsin.Fault]int{tocsin.FaultGone: 2, tocsin.FaultWebhook: 1}
+
+// gravest is what several errors come to: the gravest of them, with the longest wait that any
+// asked for, in doubt when any is.
+func gravest(errs []error) *tocsin.SendError {
+	all := *tocsin.Classify(errs[0])
+	for _, err := range errs[1:] {
+		e := *tocsin.Classify(err)
+		e.After, e.Unsure, e.Taken = max(e.After, all.After), e.Unsure || all.Unsure, e.Taken && all.Taken
+		if gravity[e.Fault] > gravity[all.Fault] {
+			all = e
+		}
+		all.After, all.Unsure, all.Taken = e.After, e.Unsure, e.Taken
+	}
+	return &all
 }
 
 // inPart splits off what is to be tried again, not before its vendor and our backoff
@@ -138,7 +158,7 @@ func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, de
 	if took := len(c.Events) - len(dead) - len(again); took > 0 {
 		o, failures = delivered(s, a, o).outcome, 1
 	} else {
-		o.Failed = true
+		o.Failed = !fail.Taken
 	}
 	a.Outcome, a.Error, a.RetryAfter = "partial", fail.Error(), tocsin.Duration(fail.After)
 	o.Attempt, o.State, o.Reason, o.Dead, o.Unsure = a, tocsin.DeliverySplit, "accepted in part: "+fail.Error(), dead, fail.Unsure
@@ -156,6 +176,17 @@ func inPart(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, de
 func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail *tocsin.SendError, backoff func(int, time.Duration) time.Duration) verdict {
 	a.RetryAfter = tocsin.Duration(fail.After)
 	o.State, o.Failed, o.Unsure = tocsin.DeliveryReady, true, fail.Unsure
+	switch {
+	case fail.Taken:
+		// The vendor has it: asking again is no failure, and no reason to try another.
+		a.Outcome = "retryable"
+		o.Attempt, o.Failed, o.Backoff = a, false, max(fail.After, time.Second)
+		return verdict{outcome: o, stop: true}
+	case fail.Fault == tocsin.FaultWebhook && own(s, c) && len(c.Events) > 1 && !fail.Unsure && !c.Uncertain:
+		// Others go through meanwhile, so it is something in this one (a firewall before the
+		// receiver dislikes a payload): find out what, and let the rest pass.
+		return rejected(c, a, o, fail)
+	}
 	switch fail.Fault {
 	case tocsin.FaultGone:
 		a.Outcome = "gone"
@@ -168,6 +199,9 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 		if fail.Fault == tocsin.FaultEvent {
 			o.Rejected = true
 			o.WebhookReason = fmt.Sprintf("%d events rejected in a row: %s", s.rejections+1, fail.Error())
+		}
+		if gaveUp(s, c) {
+			o.State, o.Reason = tocsin.DeliveryDead, fmt.Sprintf("not accepted within retry_for (%s): %s", s.webhook.RetryFor, fail.Error())
 		}
 	default:
 		a.Outcome = "retryable"
@@ -235,11 +269,14 @@ func inDays(d time.Duration) string {
 // gaveUp reports whether a delivery has been tried for retry_for, measured by its own
 // attempts, while the webhook delivered something else.
 func gaveUp(s standing, c tocsin.Claimed) bool {
+	return own(s, c) && s.webhook.RetryFor > 0 && c.At.Sub(*c.Delivery.FirstAttempt) >= s.webhook.RetryFor.Std()
+}
+
+// own reports whether the failure seems to be the delivery's own: another of the webhook was
+// accepted since it was first tried.
+func own(s standing, c tocsin.Claimed) bool {
 	first := c.Delivery.FirstAttempt
-	if first == nil || s.webhook.RetryFor <= 0 || s.lastDelivery == nil {
-		return false
-	}
-	return c.At.Sub(*first) >= s.webhook.RetryFor.Std() && s.lastDelivery.After(*first)
+	return first != nil && s.lastDelivery != nil && s.lastDelivery.After(*first)
 }
 
 // brief says how an attempt ended in words that may stand in a history: the status, or

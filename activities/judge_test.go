@@ -20,6 +20,7 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 	day := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	long := day.Add(-73 * time.Hour)
 	later := long.Add(time.Hour)
+	soon := day.Add(-time.Hour)
 	older, recent := day.Add(-120*time.Hour), day.Add(-59*time.Hour)
 	tests := []struct {
 		name      string
@@ -53,6 +54,13 @@ func TestJudgeSaysWhoseFaultItIs(t *testing.T) {
 		{name: "a batch is halved all the same", events: 2, rejected: 9, err: tocsin.Permanent(boom), want: tocsin.DeliverySplit, children: []int{1, 1}, outcome: "permanent"},
 		{name: "a rejection after an outage is the event's fault", events: 1, failures: 12, err: tocsin.Permanent(boom), want: tocsin.DeliveryDead, outcome: "permanent"},
 		{name: "wrong credentials hold", events: 4, err: tocsin.Refused(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "a refused batch is halved when others go through", events: 4, first: &long, last: &later, err: tocsin.Refused(boom), want: tocsin.DeliverySplit, children: []int{2, 2}, outcome: "permanent"},
+		{name: "but not one that may have been accepted", events: 4, uncertain: true, first: &long, last: &later, err: tocsin.Refused(boom), want: tocsin.DeliveryDead, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "a refused event is dead after retry_for", events: 1, first: &long, last: &later, err: tocsin.Refused(boom), want: tocsin.DeliveryDead, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "a refused event is held before", events: 1, first: &soon, last: &day, err: tocsin.Refused(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
+		{name: "taken, to be asked again", events: 2, failures: 7, err: tocsin.Taken(boom, 5*time.Second), want: tocsin.DeliveryReady, stop: true, backoff: 5 * time.Second, outcome: "retryable"},
+		{name: "the longest wait counts", events: 2, results: []tocsin.Result{{Err: tocsin.RetryAfter(boom, time.Hour)}, {Err: boom}}, want: tocsin.DeliveryReady, stop: true, backoff: time.Hour, outcome: "retryable"},
+		{name: "the gravest fault counts", events: 2, results: []tocsin.Result{{Err: tocsin.Refused(boom)}, {Err: boom}}, want: tocsin.DeliveryReady, webhook: tocsin.StateFailing, stop: true, backoff: time.Second, outcome: "refused"},
 		{name: "gone disables and holds", events: 4, err: tocsin.Gone(boom), want: tocsin.DeliveryReady, webhook: tocsin.StateDisabled, stop: true, outcome: "gone"},
 		{name: "409 after an unknown outcome", events: 1, uncertain: true, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDelivered, outcome: "delivered"},
 		{name: "409 otherwise", events: 1, err: tocsin.Permanent(statusError(409)), want: tocsin.DeliveryDead, outcome: "permanent"},
@@ -137,6 +145,21 @@ func TestJudgeKeepsWhatIsKnown(t *testing.T) {
 		v := judge(standing{}, c, tocsin.Attempt{Number: 1}, tocsin.Receipt{Results: []tocsin.Result{{Err: fault}, {Err: fault}, {Err: fault}}}, nil, now)
 		if a := v.outcome.Attempt; a.Error == "" || a.ErrorClass == "" {
 			t.Errorf("%v: the attempt ended as %s, and does not say why", fault, a.Outcome)
+		}
+	}
+}
+
+// TestManyRequestsAreKeptInPart: the first and the last, and how many are missing.
+func TestManyRequestsAreKeptInPart(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{0: 0, 1: 0, 50: 0, 51: 1, 2000: 1950} {
+		all := make([]tocsin.Exchange, n)
+		for i := range all {
+			all[i].RequestBytes = i
+		}
+		kept, out := bounded(all)
+		if out != want || len(kept) != n-want || n > 50 && (kept[24].RequestBytes != 24 || kept[25].RequestBytes != n-25) {
+			t.Errorf("of %d: %d kept, %d left out", n, len(kept), out)
 		}
 	}
 }

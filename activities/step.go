@@ -228,11 +228,21 @@ func (r *run) send(ctx context.Context, c tocsin.Claimed) (tocsin.Attempt, tocsi
 		PublicURL: r.a.PublicURL,
 	})
 	finished := c.At.Add(time.Since(began))
-	a := tocsin.Attempt{Number: c.Attempt, StartedAt: c.At, FinishedAt: &finished, Exchanges: receipt.Exchanges, ErrorClass: classOf(err)}
+	a := tocsin.Attempt{Number: c.Attempt, StartedAt: c.At, FinishedAt: &finished, ErrorClass: classOf(err)}
+	a.Exchanges, a.LeftOut = bounded(receipt.Exchanges)
 	if err != nil {
 		a.Error = err.Error()
 	}
 	return a, receipt, err
+}
+
+// bounded keeps the first and the last requests of an attempt.
+func bounded(all []tocsin.Exchange) (kept []tocsin.Exchange, leftOut int) {
+	if leftOut = len(all) - tocsin.MaxExchanges; leftOut <= 0 {
+		return all, 0
+	}
+	const half = tocsin.MaxExchanges / 2
+	return slices.Concat(all[:half], all[len(all)-half:]), leftOut
 }
 
 // trySend turns a sender that panics into one that failed: a bug that one event brings out

@@ -19,7 +19,7 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if own := 4; len(events) != len(c.Types())-own {
+	if own := 6; len(events) != len(c.Types())-own {
 		t.Errorf("%d events for %d alert types, of which %d are Tocsin's own", len(events), len(c.Types()), own)
 	}
 	ids := map[string]bool{}

@@ -17,6 +17,7 @@ func titleOf(body string) string {
 			Summary string `json:"summary"`
 		} `json:"payload"`
 		Action string   `json:"event_action"`
+		Body   string   `json:"body"` // a comment
 		Fields struct { // Jira
 			Summary string `json:"summary"`
 		} `json:"fields"`
@@ -33,6 +34,8 @@ func titleOf(body string) string {
 			return b.Action + ": " + b.Payload.Summary
 		case b.Fields.Summary != "":
 			return b.Fields.Summary
+		case b.Body != "":
+			return b.Body
 		case len(b.Updates) > 0:
 			return counted(len(b.Updates), "ticket", b.Updates[0].Fields.Summary)
 		}
@@ -60,7 +63,7 @@ func titleOf(body string) string {
 // row is one event as a SIEM gets it.
 type row struct {
 	Title       string          `json:"title"`
-	TitleColumn string          `json:"Title"`
+	TitleColumn string          `json:"AlertTitle"`
 	Message     string          `json:"message"`
 	Event       json.RawMessage `json:"event"`
 	Finding     struct {

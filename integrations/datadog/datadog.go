@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/batch"
@@ -161,11 +162,16 @@ func (s *sender) request(body []byte) post.Request {
 // ask makes one request. The statuses are those of
 // https://docs.datadoghq.com/api/latest/logs/#send-logs: 202 is yes; 400 and 413 are for
 // what was sent, and 413 is answered with halves; 401 and 403 are about the key; 408, 429
-// and 5xx are to be repeated. They mean what post.Classify takes them for.
+// and 5xx are to be repeated. They mean what post.Classify takes them for. A proxy of one's
+// own may say yes with another 2xx; a login page on the way is none.
 func ask(ctx context.Context, session *post.Session, r post.Request) error {
 	res, err := session.Do(ctx, r)
 	if err == nil {
 		err = post.Classify(res.Status, res.Header, res.Exchange.ResponseBody)
+	}
+	if err == nil && res.Status != http.StatusAccepted && isPage(res.Header) {
+		err = tocsin.Unsure(tocsin.Refused(post.Errorf(post.ClassBody, "answered %d with a page for people, which Datadog does not, so the address may be wrong, or something on the way answers in its place: %.200q",
+			res.Status, res.Exchange.ResponseBody)))
 	}
 	switch {
 	case err == nil:
@@ -174,4 +180,11 @@ func ask(ctx context.Context, session *post.Session, r post.Request) error {
 		return fmt.Errorf("posting to datadog: %w; check the API key, and that it is of this site", err)
 	}
 	return fmt.Errorf("posting to datadog: %w", err)
+}
+
+// isPage reports whether an answer is HTML.
+func isPage(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "text/html" || kind == "application/xhtml+xml"
 }

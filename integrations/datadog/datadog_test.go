@@ -228,6 +228,30 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// TestALoginPageIsNoYes: a captive portal or a wrong host says 200 to everything, an intake
+// 202; what else it may say is no page for people.
+func TestALoginPageIsNoYes(t *testing.T) {
+	for _, row := range []struct {
+		status     int
+		kind, want string
+	}{
+		{200, "text/html", "all webhook unsure=true"}, {200, "Text/HTML; charset=utf-8", "all webhook unsure=true"}, {203, "application/xhtml+xml", "all webhook unsure=true"},
+		{200, "text/html;", "all webhook unsure=true"}, {202, "text/html", "ok ok "}, {200, "application/json", "ok ok "}, {204, "", "ok ok "},
+	} {
+		page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{row.kind}
+			w.WriteHeader(row.status)
+			if row.status != http.StatusNoContent {
+				_, _ = io.WriteString(w, "<html>Please log in</html>")
+			}
+		})
+		receipt, err := send(t, page, "", integrationtest.Notify(events(t, 2, 0)...))
+		if got := fates(receipt, err, 2); got != row.want || err != nil && !strings.Contains(err.Error(), "may be wrong") {
+			t.Errorf("%d %s: got %s, want %s (%v)", row.status, row.kind, got, row.want, err)
+		}
+	}
+}
+
 // TestLimits: 1,000 logs and 5 MB to a request, 1 MB to a log; one more is another request,
 // or a shortened event.
 func TestLimits(t *testing.T) {

@@ -138,10 +138,11 @@ func (c *config) envelope(p *settings.Problems, o settings.Object) {
 	if text := o.String(p, "reply_to"); text != "" {
 		c.replyTo = address(p, "reply_to", text)
 	}
-	c.to, c.cc, c.bcc = addresses(p, o, "to"), addresses(p, o, "cc"), addresses(p, o, "bcc")
-	if !o.Has("to") || strings.TrimSpace(string(o["to"])) == "[]" {
+	before := len(*p)
+	if c.to = addresses(p, o, "to"); len(c.to) == 0 && len(*p) == before {
 		p.Add("to", "required; want one address or a list of them")
 	}
+	c.cc, c.bcc = addresses(p, o, "cc"), addresses(p, o, "bcc")
 	if n := len(c.to) + len(c.cc) + len(c.bcc); n > maxRecipients {
 		p.Add("to", "%d recipients with cc and bcc; at most %d, so use a mailing list", n, maxRecipients)
 	}

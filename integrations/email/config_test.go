@@ -127,3 +127,19 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyToSendTo: a configuration without recipients, however it is written, is neither
+// valid nor opened, so that nothing counts as delivered to nobody.
+func TestNobodyToSendTo(t *testing.T) {
+	k := newKit(t, 0)
+	whole := configOf("127.0.0.1:2525", map[string]any{"to": "TO", "cc": nil, "bcc": "archive@example.com"})
+	for _, to := range []string{"[]", "[ ]", "[\n\t]", "null", `""`, `[null]`, `[""]`, `{}`} {
+		raw := json.RawMessage(strings.Replace(whole, `"TO"`, to, 1))
+		if err := k.channel.Validate(t.Context(), raw); err == nil || !strings.Contains(err.Error(), "config.to: ") {
+			t.Errorf("%s: valid (%v)", to, err)
+		}
+		if _, err := k.channel.Open(raw); err == nil {
+			t.Errorf("%s: opened", to)
+		}
+	}
+}

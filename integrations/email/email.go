@@ -33,8 +33,9 @@ var schema []byte
 
 // Channel is the channel "email".
 type Channel struct {
-	client *post.Client
-	log    *slog.Logger
+	client  *post.Client
+	log     *slog.Logger
+	givenUp *givenUp
 }
 
 var (
@@ -44,7 +45,9 @@ var (
 )
 
 // New returns the channel. log gets a line for recipients who are left out.
-func New(client *post.Client, log *slog.Logger) *Channel { return &Channel{client: client, log: log} }
+func New(client *post.Client, log *slog.Logger) *Channel {
+	return &Channel{client: client, log: log, givenUp: &givenUp{}}
+}
 
 // Name implements tocsin.Channel.
 func (c *Channel) Name() string { return "email" }
@@ -114,15 +117,16 @@ func (c *Channel) Open(config json.RawMessage) (tocsin.Sender, error) {
 	if err != nil {
 		return nil, tocsin.Invalid("config.ca_cert", "%v", err)
 	}
-	return &sender{client: client, log: c.log, conf: conf, redact: post.NewRedactor(conf.secrets()...)}, nil
+	return &sender{client: client, log: c.log, givenUp: c.givenUp, conf: conf, redact: post.NewRedactor(conf.secrets()...)}, nil
 }
 
 // sender sends mail from one address to some others over one server.
 type sender struct {
-	client *post.Client
-	log    *slog.Logger
-	conf   config
-	redact *post.Redactor
+	client  *post.Client
+	log     *slog.Logger
+	givenUp *givenUp
+	conf    config
+	redact  *post.Redactor
 }
 
 // Format implements fmt.Formatter: a sender that ends up in a log shows no secret.

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/alert"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 )
-
-// maxDeferrals is the attempt at which recipients who are put off again are left out, when
-// others have the mail: by then half a minute has passed, and one full mailbox must neither
-// make the webhook failing nor hold everybody's next alert up.
-const maxDeferrals = 5
 
 // ref is what is stored about a delivery that reached only some, under the dedup key of
 // its first event. Fields are added, never renamed.
@@ -23,6 +19,10 @@ type ref struct {
 	Delivery string `json:"delivery"`
 	// Done are hashes of the addresses that have the mail, or were refused for good.
 	Done []string `json:"done"`
+	// Since is when the others were first put off, or when an attempt last reached somebody
+	// new; Deferrals is how many attempts since then reached nobody.
+	Since     *time.Time `json:"since,omitempty"`
+	Deferrals int        `json:"deferrals,omitempty"`
 }
 
 // readRef returns what earlier attempts of this delivery left; nothing when there is none.
@@ -43,8 +43,11 @@ func addressHash(addr string) string { return digest("address", strings.ToLower(
 
 // conclude says what becomes of a delivery whose transaction came to an end. When nobody has
 // the mail, the webhook has failed. Otherwise recipients refused for good are left out, and
-// recipients put off are tried again, alone.
+// recipients put off are tried again, alone, which is no failure of the webhook's.
 func (s *sender) conclude(ctx context.Context, n tocsin.Notification, known ref, sent outcome, receipt tocsin.Receipt) (tocsin.Receipt, error) {
+	for _, addr := range sent.accepted {
+		s.givenUp.forget(n.WebhookID, addr)
+	}
 	all := len(sent.accepted) + len(sent.refused) + len(sent.deferred)
 	if len(sent.accepted) == 0 && len(known.Done) == 0 {
 		// Who is put off may be taken later, so one of them decides.
@@ -54,16 +57,39 @@ func (s *sender) conclude(ctx context.Context, n tocsin.Notification, known ref,
 		}
 		return receipt, err
 	}
-	again := len(sent.deferred) > 0 && n.Attempt < maxDeferrals
 	s.leaveOut(ctx, n, sent.refused)
-	if !again {
-		s.leaveOut(ctx, n, sent.deferred)
+	known.count(n.At, len(sent.accepted) > 0)
+	over, again := s.despair(n, known, sent.deferred)
+	s.leaveOut(ctx, n, over)
+	if len(again) == 0 {
 		return receipt, nil
 	}
-	for _, addr := range sent.accepted {
+	return s.putOff(n, known, sent.accepted, slices.Concat(sent.refused, over), again, receipt)
+}
+
+// despair tells those who were waited for long enough, now or for an earlier mail, from those
+// who are tried again. Who had no place in this mail has one in the next.
+func (s *sender) despair(n tocsin.Notification, known ref, deferred []refusal) (over, again []refusal) {
+	spent := known.spent(n.At)
+	for _, r := range deferred {
+		if spent {
+			s.givenUp.add(n.WebhookID, r.to)
+		}
+		if spent || !r.crowded && s.givenUp.has(n.WebhookID, r.to) {
+			over = append(over, r)
+		} else {
+			again = append(again, r)
+		}
+	}
+	return over, again
+}
+
+// putOff remembers who is done with, and asks for another attempt for those who are not.
+func (s *sender) putOff(n tocsin.Notification, known ref, accepted []string, out, again []refusal, receipt tocsin.Receipt) (tocsin.Receipt, error) {
+	for _, addr := range accepted {
 		known.Done = append(known.Done, addressHash(addr))
 	}
-	for _, r := range sent.refused {
+	for _, r := range out {
 		known.Done = append(known.Done, addressHash(r.to))
 	}
 	stored, err := json.Marshal(known)
@@ -71,8 +97,38 @@ func (s *sender) conclude(ctx context.Context, n tocsin.Notification, known ref,
 		return receipt, tocsin.Unsure(post.Errorf(post.ClassInternal, "noting who has the mail: %v", err))
 	}
 	receipt.Refs = map[string]json.RawMessage{alert.DedupKey(&n.Events[0]): stored}
-	first := sent.deferred[0]
-	return receipt, fmt.Errorf("%d of %d recipients are to be tried again, first %s: %w", len(sent.deferred), all, first.to, first.err)
+	wait := known.wait(n.At)
+	if len(accepted) > 0 && slices.ContainsFunc(again, func(r refusal) bool { return r.crowded }) {
+		wait = 0 // there is a place for more of them in the next mail
+	}
+	first := again[0]
+	err = fmt.Errorf("%d of %d recipients are to be tried again, first %s: %w", len(again), len(accepted)+len(out)+len(again), first.to, first.err)
+	return receipt, tocsin.Taken(err, wait)
+}
+
+// count notes an attempt that left somebody out.
+func (r *ref) count(now time.Time, reached bool) {
+	if reached || r.Since == nil {
+		r.Since, r.Deferrals = &now, 0
+	}
+	if !reached {
+		r.Deferrals++
+	}
+}
+
+// spent reports whether those who are put off were waited for long enough: long by the
+// clock, and by attempts, since the server may have been away meanwhile.
+func (r *ref) spent(now time.Time) bool {
+	return r.Deferrals >= len(waits) && now.Sub(*r.Since) >= patience
+}
+
+// wait is how long to wait for them now. The last wait ends with our patience.
+func (r *ref) wait(now time.Time) time.Duration {
+	next := waits[min(r.Deferrals, len(waits)-1)]
+	if left := patience - now.Sub(*r.Since); left > 0 {
+		return min(next, left)
+	}
+	return next
 }
 
 // leaveOut tells the log who gets no mail while others have it; their replies are in the

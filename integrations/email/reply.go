@@ -86,6 +86,17 @@ func tooMany(code int, text string) bool {
 	return code == 552 && !strings.HasPrefix(enhanced.FindString(text), "5.2.")
 }
 
+// crowded reports whether a recipient was put off because the mail has recipients enough:
+// X.5.3 (https://www.rfc-editor.org/rfc/rfc3463#section-3.6), or those words.
+func crowded(err error) bool {
+	var r *textproto.Error
+	if !errors.As(err, &r) {
+		return false
+	}
+	return strings.HasSuffix(enhanced.FindString(r.Msg), ".5.3") || tooMany(r.Code, r.Msg) ||
+		strings.Contains(strings.ToLower(r.Msg), "too many recipients")
+}
+
 // classify turns what went wrong at a step into an error: a reply goes by its code,
 // anything else is a lost connection, after which a whole message may have been accepted.
 func (d *dialogue) classify(at step, err error) error {

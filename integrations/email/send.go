@@ -51,7 +51,7 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 	case err != nil && len(known.Done) > 0 && tocsin.Classify(err).Fault == tocsin.FaultEvent:
 		// The others have this very message: it must be neither split nor given up.
 		for _, addr := range to {
-			sent.refused = append(sent.refused, refusal{addr, err})
+			sent.refused = append(sent.refused, refusal{to: addr, err: err})
 		}
 	case err != nil:
 		return receipt, err
@@ -243,6 +243,8 @@ type outcome struct {
 type refusal struct {
 	to  string
 	err error
+	// crowded: this mail has recipients enough.
+	crowded bool
 }
 
 // deliver sends one message. Each recipient is asked for; the message goes to those who are
@@ -256,16 +258,17 @@ func (t *session) deliver(to []string, msg []byte) (outcome, error) {
 	}
 	var out outcome
 	for _, addr := range to {
-		err := t.do(stepTo, func() error { return t.client.Rcpt(path(addr)) })
+		var said error
+		err := t.do(stepTo, func() error { said = t.client.Rcpt(path(addr)); return said })
 		switch {
 		case err == nil:
 			out.accepted = append(out.accepted, addr)
 		case t.status == 421 || t.status == 0:
 			return outcome{}, err // the server hangs up, or is gone
 		case tocsin.Classify(err).Fault == tocsin.FaultWebhook:
-			out.refused = append(out.refused, refusal{addr, err})
+			out.refused = append(out.refused, refusal{to: addr, err: err})
 		default:
-			out.deferred = append(out.deferred, refusal{addr, err})
+			out.deferred = append(out.deferred, refusal{to: addr, err: err, crowded: crowded(said)})
 		}
 	}
 	if len(out.accepted) > 0 {

@@ -36,7 +36,8 @@ type Spec struct {
 	// Patience is what the channel waits after a 429 without a usable Retry-After, where the
 	// vendor asks for it.
 	Patience time.Duration
-	// BodyDecides says that the vendor says yes in the body, not by the status alone.
+	// BodyDecides says that a 200 alone is no yes: the vendor says it in the body, or with
+	// another status.
 	BodyDecides bool
 	// Prelude answers requests that come before the real one (for a token), and reports
 	// whether it was one; nil for none. What it answers is not among what is Received.

@@ -21,6 +21,9 @@ const (
 	keepRead = 4 << 20
 	// keepWrite is enough for the answer to ten new tickets.
 	keepWrite = 64 << 10
+	// maxCalls bounds the requests of one send, all of which are in the record of its attempt.
+	// A thousand comments would make it megabytes.
+	maxCalls = 200
 	// minLeft is the least time for another request; with less, what is left is for the
 	// next attempt.
 	minLeft = 2 * time.Second
@@ -111,8 +114,11 @@ func (a *api) Do(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// room reports whether there is time for another request. The first is always made.
+// room reports whether there may be another request. The first is always made.
 func (a *api) room(ctx context.Context) error {
+	if a.calls >= maxCalls {
+		return tocsin.RetryAfter(post.Errorf(post.ClassInternal, "%d requests are enough for one attempt; the rest takes another attempt", maxCalls), 0)
+	}
 	deadline, ok := ctx.Deadline()
 	if a.calls == 0 || !ok || time.Until(deadline) >= minLeft {
 		return nil

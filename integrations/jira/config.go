@@ -103,7 +103,7 @@ func parse(raw json.RawMessage) (config, error) {
 	o.Unknown(&p, keys...)
 	c := config{
 		issueType: o.String(&p, "issue_type"), assignee: o.String(&p, "assignee"), token: o.String(&p, "token"), email: o.String(&p, "email"),
-		project: o.String(&p, "project"), caCert: o.String(&p, "ca_cert"), components: o.Strings(&p, "components"),
+		project: o.String(&p, "project"), caCert: o.String(&p, "ca_cert"),
 		resolveTransition: o.String(&p, "resolve_transition"), reopenTransition: o.String(&p, "reopen_transition"),
 		commentOnRefire: o.Bool(&p, "comment_on_refire", true),
 	}
@@ -114,6 +114,8 @@ func parse(raw json.RawMessage) (config, error) {
 	c.readAccount(&p)
 	c.readProject(&p)
 	c.readLabels(&p, o)
+	c.components = o.Strings(&p, "components")
+	refuseEmpty(&p, "components", c.components)
 	c.readPriority(&p, o)
 	c.readCustomFields(&p, o)
 	return c, p.Err()
@@ -178,12 +180,24 @@ func (c *config) readProject(p *settings.Problems) {
 
 func (c *config) readLabels(p *settings.Problems, o settings.Object) {
 	c.labels = o.Strings(p, "labels")
+	refuseEmpty(p, "labels", c.labels)
 	for i, l := range c.labels {
 		switch {
 		case strings.ContainsFunc(l, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u00a0' }):
 			p.Add(fmt.Sprintf("labels[%d]", i), "%.40q contains a space, which Jira takes in no label", l)
 		case len([]rune(l)) > maxLabel:
 			p.Add(fmt.Sprintf("labels[%d]", i), "is %d characters long; at most %d", len([]rune(l)), maxLabel)
+		}
+	}
+}
+
+// refuseEmpty refuses entries of a list that say nothing: Jira would refuse every ticket.
+func refuseEmpty(p *settings.Problems, key string, list []string) {
+	for i, text := range list {
+		field := fmt.Sprintf("%s[%d]", key, i)
+		known := slices.ContainsFunc(*p, func(f tocsin.FieldError) bool { return f.Field == "config."+field || f.Field == "config."+key })
+		if strings.TrimSpace(text) == "" && !known {
+			p.Add(field, "is empty; want a name, or no entry")
 		}
 	}
 }

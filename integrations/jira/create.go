@@ -97,12 +97,16 @@ func (r *run) failedAlone(inc *incident, err error) {
 // doubt remembers that there may be a ticket since now.
 func (r *run) doubt(inc *incident) {
 	at := r.n.At
-	r.remember(inc, ref{Status: unsure, At: &at, Seq: inc.ref.Seq})
+	to := inc.ref.without(unsure)
+	to.At = &at
+	r.remember(inc, to)
 }
 
 // opened remembers a new ticket; its first event is in it.
 func (r *run) opened(inc *incident, issue jira.Issue) {
-	r.remember(inc, ref{ID: issue.ID, Key: issue.Key, Status: open, Seq: inc.ref.Seq, Said: eventMark(r.event(inc))})
+	to := inc.ref.without(open)
+	to.ID, to.Key, to.Said = issue.ID, issue.Key, eventMark(r.n.WebhookID, r.event(inc))
+	r.remember(inc, to)
 	r.told(inc)
 }
 
@@ -126,7 +130,7 @@ func (r *run) submit(ctx context.Context, incidents []*incident, without []strin
 func (r *run) issue(inc *incident, without []string) jira.Issue {
 	c, e := r.s.config, r.event(inc)
 	summary, cut := summaryOf(r.n, e)
-	description, shortened := descriptionOf(r.s.channel.guide, r.n, e)
+	description, shortened := descriptionOf(r.s.channel.guide, r.n, e, inc.ref.origin())
 	if cut || shortened {
 		r.truncated[inc.events[0]] = true
 	}

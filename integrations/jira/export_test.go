@@ -9,3 +9,6 @@ func (a *api) answerOf(status int, body string) *answer {
 func emptyIssue() *jira.Issue { return &jira.Issue{Fields: &jira.IssueFields{}} }
 
 func twoIssues() []jira.Issue { return []jira.Issue{*emptyIssue(), *emptyIssue()} }
+
+// EventMark is for tests outside.
+var EventMark = eventMark

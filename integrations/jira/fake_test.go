@@ -113,6 +113,8 @@ func (f *fake) route(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 410, nil, "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API. A full migration guideline is available at https://developer.atlassian.com/changelog/#CHANGE-2046")
 	case path == "/rest/api/2/search" && r.Method == "GET" || path == "/rest/api/2/search/jql" && f.cloud:
 		f.search(w, r)
+	case path == "/rest/api/2/project/SEC":
+		write(w, 200, map[string]any{"id": "10000", "key": "SEC"})
 	case path == "/rest/api/2/myself":
 		write(w, 200, map[string]any{"displayName": "Tocsin Bot", "active": true})
 	case strings.HasPrefix(path, "/rest/api/2/issue/createmeta/SEC/issuetypes"):

@@ -36,12 +36,8 @@ func (r *run) tell(ctx context.Context, inc *incident) {
 	e := r.event(inc)
 	late := inc.ref.older(e)
 	issue, err := r.api.look(ctx, inc.ref.ticket(), late)
-	if statusOf(err) == http.StatusNotFound {
-		r.remember(inc, ref{Status: deleted, Seq: inc.ref.Seq})
-		return
-	}
 	if err != nil {
-		r.fail(inc, err)
+		r.fault(ctx, inc, err)
 		return
 	}
 	done := isDone(issue)
@@ -52,18 +48,31 @@ func (r *run) tell(ctx context.Context, inc *incident) {
 	}
 	note, moved, err := r.move(ctx, inc, e, done)
 	if err != nil {
-		r.fail(inc, err)
+		r.fault(ctx, inc, err)
 		return
 	}
 	if kindOf(e) == fires && !done && !r.s.config.commentOnRefire {
 		r.told(inc)
 		return
 	}
-	if err := r.comment(ctx, inc, e, note); err != nil && (!moved || tocsin.Classify(err).Fault != tocsin.FaultEvent) {
+	err = r.comment(ctx, inc, e, note)
+	switch {
+	case unreachable(err):
+		r.unsaid(ctx, inc, e, moved, done, err)
+	case err != nil && (!moved || tocsin.Classify(err).Fault != tocsin.FaultEvent):
 		r.fail(inc, err)
+	default:
+		r.told(inc)
+	}
+}
+
+// fault handles an error about an existing ticket, which may be out of reach.
+func (r *run) fault(ctx context.Context, inc *incident, err error) {
+	if unreachable(err) {
+		r.lose(ctx, inc, err)
 		return
 	}
-	r.told(inc)
+	r.fail(inc, err)
 }
 
 // fail handles an error about an existing ticket.
@@ -99,6 +108,9 @@ func (r *run) move(ctx context.Context, inc *incident, e *tocsin.Event, done boo
 		return "", false, nil
 	}
 	list, err := r.api.transitions(ctx, inc.ref.ticket())
+	if statusOf(err) == http.StatusForbidden {
+		return r.stuck(ctx, inc, what, "Jira does not tell its transitions: "+err.Error()), false, nil
+	}
 	if err != nil {
 		return "", false, err
 	}
@@ -107,7 +119,7 @@ func (r *run) move(ctx context.Context, inc *incident, e *tocsin.Event, done boo
 		return r.stuck(ctx, inc, what, absent(name, what)), false, nil
 	}
 	err = r.api.transit(ctx, inc.ref.ticket(), t.ID)
-	if fault := tocsin.Classify(err).Fault; err != nil && (fault == tocsin.FaultEvent || statusOf(err) == http.StatusBadRequest) {
+	if err != nil && theTickets(err) {
 		return r.stuck(ctx, inc, what, "Jira refused the transition "+t.Name+": "+err.Error()), false, nil
 	}
 	if err != nil {
@@ -116,6 +128,13 @@ func (r *run) move(ctx context.Context, inc *incident, e *tocsin.Event, done boo
 	r.state(inc, what == "resolved")
 	r.number(inc) // whatever becomes of the comment
 	return "", true, nil
+}
+
+// theTickets reports whether a transition was refused for what the ticket is, and not for the
+// account.
+func theTickets(err error) bool {
+	status := statusOf(err)
+	return tocsin.Classify(err).Fault == tocsin.FaultEvent || status == http.StatusBadRequest || status == http.StatusForbidden
 }
 
 // stuck is the note about a ticket that could not be moved; the log has it as well.
@@ -179,14 +198,14 @@ func demands(t jira.Transition) bool {
 
 // comment says what an event says, once: an attempt of unknown outcome may have said it.
 func (r *run) comment(ctx context.Context, inc *incident, e *tocsin.Event, note string) error {
-	mark := eventMark(e)
+	mark := eventMark(r.n.WebhookID, e)
 	if inc.ref.Said == mark {
 		return nil
 	}
 	if r.n.Uncertain || inc.ref.Doubt == mark {
 		said, err := r.api.commented(ctx, inc.ref.ticket(), mark)
 		if err != nil {
-			return again(err)
+			return err
 		}
 		if said {
 			r.said(inc, mark)
@@ -197,7 +216,7 @@ func (r *run) comment(ctx context.Context, inc *incident, e *tocsin.Event, note 
 	if cut {
 		r.truncated[inc.events[0]] = true
 	}
-	err := again(r.api.comment(ctx, inc.ref.ticket(), text))
+	err := r.api.comment(ctx, inc.ref.ticket(), text)
 	if err == nil {
 		r.said(inc, mark)
 	} else if tocsin.Classify(err).Unsure {
@@ -215,18 +234,9 @@ func (r *run) said(inc *incident, mark string) {
 	r.remember(inc, to)
 }
 
-// again makes a ticket that went away meanwhile something to try again: the next attempt
-// finds out, and creates a new one.
-func again(err error) error {
-	if statusOf(err) == http.StatusNotFound {
-		return tocsin.RetryAfter(err, 0)
-	}
-	return err
-}
-
 // look asks how a ticket stands:
 // https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issues/#api-rest-api-2-issue-issueidorkey-get
-// 404 means that it was deleted, or that the account may not see it. whole asks for its
+// 404 or 403 means that it was deleted, or that the account may not see it. whole asks for its
 // description, too.
 func (a *api) look(ctx context.Context, id string, whole bool) (jira.Issue, error) {
 	fields := "status"
@@ -244,14 +254,14 @@ func (a *api) look(ctx context.Context, id string, whole bool) (jira.Issue, erro
 // https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issues/#api-rest-api-2-issue-issueidorkey-transitions-get
 func (a *api) transitions(ctx context.Context, id string) ([]jira.Transition, error) {
 	list, _, err := a.jira.Issue.GetTransitionsWithContext(ctx, id)
-	return list, again(a.outcome("reading the ticket's transitions in jira", err, true))
+	return list, a.outcome("reading the ticket's transitions in jira", err, true)
 }
 
 // transit moves a ticket. 409 means that somebody else moves it just now:
 // https://developer.atlassian.com/cloud/jira/platform/change-notice-update-in-simultaneous-transitions-issue-api/
 func (a *api) transit(ctx context.Context, id, transition string) error {
 	_, err := a.jira.Issue.DoTransitionWithContext(ctx, id, transition)
-	return again(a.outcome("moving the ticket in jira", err, false))
+	return a.outcome("moving the ticket in jira", err, false)
 }
 
 // comment adds a comment. go-jira's call would send an empty author and visibility along:

@@ -96,10 +96,10 @@ func FuzzTicket(f *testing.F) {
 		if s, _ := summaryOf(n, &e); alert.UTF16(s) > maxSummary || strings.ContainsAny(s, "\r\n") || s == "" {
 			t.Errorf("summary %q", s)
 		}
-		description, _ := descriptionOf(guide, n, &e)
+		description, _ := descriptionOf(guide, n, &e, "")
 		comment, _ := commentOf(n, &e, occasion(&e), summary)
 		for _, text := range []string{description, comment} {
-			if alert.UTF16(text) > maxText || !utf8.ValidString(text) || !strings.HasSuffix(text, eventMark(&e)) {
+			if alert.UTF16(text) > maxText || !utf8.ValidString(text) || !strings.HasSuffix(text, eventMark(n.WebhookID, &e)) {
 				t.Errorf("%d characters, ending in %q", alert.UTF16(text), text[max(0, len(text)-40):])
 			}
 			if n := len(blocks.FindAllString(text, -1)); n%2 != 0 || n != strings.Count("\n"+text+"\n", "\n{noformat}\n") {

@@ -93,6 +93,7 @@ func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
 		return nil, err
 	}
 	o.Redact("token")
+	o.HideKeys()
 	hideUserInfo(o)
 	return o.JSON()
 }

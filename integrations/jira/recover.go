@@ -27,7 +27,7 @@ const maxFound = 50
 func (r *run) recover(ctx context.Context, some []*incident) []*incident {
 	var doubtful, missing []*incident
 	for _, inc := range some {
-		if r.n.Uncertain || inc.ref.Status == unsure {
+		if !inc.searched && (r.n.Uncertain || inc.ref.Status == unsure) {
 			doubtful = append(doubtful, inc)
 		}
 	}
@@ -43,6 +43,7 @@ func (r *run) recover(ctx context.Context, some []*incident) []*incident {
 		issue, ok := found[ticketMark(r.n.WebhookID, inc.key)]
 		switch {
 		case ok:
+			inc.searched = true
 			r.adopt(inc, issue)
 		case slices.Contains(doubtful, inc) && r.tooEarly(inc):
 		case r.stillWanted(inc):
@@ -71,7 +72,7 @@ func (r *run) tooEarly(inc *incident) bool {
 func (r *run) stillWanted(inc *incident) bool {
 	inc.searched = true
 	if inc.ref.Status == unsure {
-		inc.ref = ref{Seq: inc.ref.Seq}
+		inc.ref = inc.ref.without("")
 	}
 	return r.wantsTicket(inc)
 }
@@ -79,11 +80,12 @@ func (r *run) stillWanted(inc *incident) bool {
 // adopt remembers a ticket that was found. Its description says whether the next event is
 // the one that created it.
 func (r *run) adopt(inc *incident, issue jira.Issue) {
-	to := ref{ID: issue.ID, Key: issue.Key, Status: open, Seq: inc.ref.Seq}
+	to := inc.ref.without(open)
+	to.ID, to.Key = issue.ID, issue.Key
 	if isDone(issue) {
 		to.Status = resolved
 	}
-	mark := eventMark(r.event(inc))
+	mark := eventMark(r.n.WebhookID, r.event(inc))
 	told := strings.Contains(issue.Fields.Description, mark)
 	if told {
 		to.Said = mark
@@ -110,7 +112,10 @@ func (r *run) search(ctx context.Context, incidents []*incident) (map[string]jir
 		if issue.Fields == nil || (ref{ID: issue.ID, Key: issue.Key}).ticket() == "" {
 			continue
 		}
-		for _, mark := range marks {
+		for i, mark := range marks {
+			if incidents[i].ref.LostID == (ref{ID: issue.ID, Key: issue.Key}).ticket() {
+				continue // out of reach, whatever the search says
+			}
 			if !slices.Contains(issue.Fields.Labels, labelPrefix+mark) && !strings.Contains(issue.Fields.Description, mark) {
 				continue
 			}

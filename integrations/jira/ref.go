@@ -13,7 +13,7 @@ const (
 	resolved = "resolved"
 	// unsure: a ticket may have been created, and its key is not known.
 	unsure = "unsure"
-	// deleted: Jira knows the ticket no more.
+	// deleted: the ticket is out of reach, and the incident has none.
 	deleted = "deleted"
 )
 
@@ -38,12 +38,15 @@ type ref struct {
 	Said string `json:"said,omitempty"`
 	// Doubt marks the event of which it is not known whether it was told.
 	Doubt string `json:"doubt,omitempty"`
+	// LostID and LostKey are of the ticket that was out of reach before this one.
+	LostID  string `json:"lost_id,omitempty"`
+	LostKey string `json:"lost_key,omitempty"`
 }
 
 // readRef reads a stored ref. What is of another Jira, or says nothing, is none.
 func readRef(raw json.RawMessage, site string) ref {
 	var r ref
-	if json.Unmarshal(raw, &r) != nil || r.Site != site || r.ticket() == "" && r.Status != unsure && r.Seq <= 0 {
+	if json.Unmarshal(raw, &r) != nil || r.Site != site || r.ticket() == "" && r.Status != unsure && r.Seq <= 0 && r.LostID == "" {
 		return ref{}
 	}
 	return r

@@ -134,8 +134,9 @@ func middle(path string, limit int) string {
 	return string(runes[:front]) + "…" + string(runes[len(runes)-(limit-1-front):])
 }
 
-// descriptionOf is the ticket's text.
-func descriptionOf(guide *catalog.Catalog, n tocsin.Notification, e *tocsin.Event) (string, bool) {
+// descriptionOf is the ticket's text. origin is a line of ours about where it comes from, or
+// "".
+func descriptionOf(guide *catalog.Catalog, n tocsin.Notification, e *tocsin.Event, origin string) (string, bool) {
 	d := detailsOf(e)
 	g := guidanceOf(guide, e, d)
 	return fit(e.Summary, func(p *page, lead string) {
@@ -143,6 +144,7 @@ func descriptionOf(guide *catalog.Catalog, n tocsin.Notification, e *tocsin.Even
 			p.add("*This is a test.* Nothing has happened.")
 		}
 		p.add(lead)
+		p.add(origin)
 		p.facts(factsOf(e, d))
 		p.add(link("Open the alert", alert.Link(e)))
 		p.section("Overview", p.paragraphs(g.Overview.Description, g.Overview.Details))
@@ -280,7 +282,7 @@ func footer(n tocsin.Notification, e *tocsin.Event) string {
 	if l := link("delivery", alert.DeliveryLink(n)); l != "" {
 		text += " " + l
 	}
-	return strings.TrimSpace(text) + " ref " + ticketMark(n.WebhookID, alert.DedupKey(e)) + " " + eventMark(e)
+	return strings.TrimSpace(text) + " ref " + ticketMark(n.WebhookID, alert.DedupKey(e)) + " " + eventMark(n.WebhookID, e)
 }
 
 // ticketMark names the ticket of a dedup key: one word for Jira's index, and no text of a
@@ -290,8 +292,9 @@ func ticketMark(webhookID, dedupKey string) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// eventMark names an event.
-func eventMark(e *tocsin.Event) string {
-	sum := sha256.Sum256([]byte(e.Source + "\x00" + e.ID))
+// eventMark names an event of an incident. The webhook's id is in it, which producers do not
+// know: none can write the mark of another event into a text, so that it seems told.
+func eventMark(webhookID string, e *tocsin.Event) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{webhookID, alert.DedupKey(e), e.Source, e.ID}, "\x00")))
 	return hex.EncodeToString(sum[:8])
 }

@@ -18,6 +18,7 @@ type run struct {
 	failed    []error
 	truncated map[int]bool
 	refs      map[string]json.RawMessage // changed
+	asked     bool                       // whether the project is there: see welcome
 	// halt is the error after which nothing more is tried.
 	halt error
 }
@@ -27,7 +28,8 @@ type incident struct {
 	key    string
 	ref    ref
 	events []int // places that are left
-	// searched: Jira has no ticket that nobody remembers.
+	// searched: Jira was asked for a ticket that nobody remembers. If it had one, and that is
+	// out of reach, there is none.
 	searched bool
 }
 
@@ -73,7 +75,7 @@ func (r *run) passOn(inc *incident) {
 		r.doubt(inc)
 	case inc.ref.ticket() != "" && inc.ref.Doubt == "":
 		to := inc.ref
-		to.Doubt = eventMark(r.event(inc))
+		to.Doubt = eventMark(r.n.WebhookID, r.event(inc))
 		r.remember(inc, to)
 	}
 }
@@ -104,7 +106,9 @@ func (r *run) wantsTicket(inc *incident) bool {
 	}
 	for len(inc.events) > 0 && inc.ref.Status != unsure && r.needless(inc) {
 		if e := r.event(inc); kindOf(e) == resolves && e.Seq > inc.ref.Seq {
-			r.remember(inc, ref{Status: resolved, Seq: e.Seq})
+			to := inc.ref.without(resolved)
+			to.Seq = e.Seq
+			r.remember(inc, to)
 		}
 		r.accept(inc)
 	}

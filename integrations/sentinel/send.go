@@ -45,12 +45,19 @@ func (t *try) once(ctx context.Context, token string, body []byte) (int, error) 
 
 // classify judges an answer. 204 is yes
 // (https://learn.microsoft.com/en-us/azure/azure-monitor/logs/logs-ingestion-api-overview#rest-api-call),
-// and so is any other 2xx; 413 is answered with halves, 429 and 503 come with
+// and nothing else is: a login page on the way says 200 to everything. 413 is answered with halves, 429 and 503 come with
 // Retry-After. The body of an error is {"error":{"code","message"}}.
 func classify(res post.Response) error {
 	err := post.Classify(res.Status, res.Header, res.Exchange.ResponseBody)
-	if err == nil {
+	switch {
+	case err != nil:
+	case res.Status == http.StatusNoContent:
 		return nil
+	case res.BodyErr != nil: // what it says is not known
+		return fmt.Errorf("posting to sentinel: %w", res.BodyErr)
+	default:
+		return tocsin.Unsure(tocsin.Refused(post.Errorf(post.ClassBody, "posting to sentinel: answered %d, and a data collection endpoint answers 204, so endpoint may be wrong, or something on the way answers in its place: %.200q",
+			res.Status, res.Exchange.ResponseBody)))
 	}
 	var said struct {
 		Error struct {

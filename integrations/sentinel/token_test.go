@@ -145,7 +145,8 @@ func TestStatuses(t *testing.T) {
 		status     int
 		code, want string
 	}{
-		{204, "", "ok ok "}, {200, "", "ok ok "}, {400, "InvalidRequest", "all event unsure=false"}, {400, "InvalidStream", "all webhook unsure=false"},
+		{204, "", "ok ok "}, {200, "", "all webhook unsure=true"}, {201, "", "all webhook unsure=true"}, {202, "", "all webhook unsure=true"},
+		{400, "InvalidRequest", "all event unsure=false"}, {400, "InvalidStream", "all webhook unsure=false"},
 		{403, "OperationFailed", "all webhook unsure=false"}, {404, "NotFound", "all webhook unsure=false"}, {413, "ContentLengthLimitExceeded", "all event unsure=false"},
 		{429, "TooManyRequests", "all retry unsure=false"}, {500, "", "all retry unsure=true"}, {503, "", "all retry unsure=true"},
 	} {
@@ -161,6 +162,23 @@ func TestStatuses(t *testing.T) {
 		if got := fates(receipt, err, 2); got != row.want {
 			t.Errorf("%d %s: got %s, want %s (%v)", row.status, row.code, got, row.want, err)
 		}
+	}
+}
+
+// TestALoginPageIsNoYes: a captive portal or a wrong host says 200 to everything.
+func TestALoginPageIsNoYes(t *testing.T) {
+	a := newAzure(t)
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			a.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<html>Please log in</html>"))
+	})
+	receipt, err := send(t, page, "", integrationtest.Notify(events(t, 2, 0)...))
+	if got := fates(receipt, err, 2); got != "all webhook unsure=true" || !strings.Contains(err.Error(), "endpoint may be wrong") {
+		t.Errorf("got %s (%v)", got, err)
 	}
 }
 

@@ -108,7 +108,7 @@ func TestOneMessagePerIncident(t *testing.T) {
 		got = append(got, line)
 	}
 	want := []string{
-		"🟠 High: and again (3 updates)", "🟠 High: other", "  ↳ 00 🟠 High: second", "  ↳ 00 🟠 High: Acknowledged by ada",
+		"🟠 High: and again (3 updates)", "🟠 High: other", "  ↳ 00 🟠 High: second", "  ↳ 00 👀 Acknowledged by ada",
 		"  ↳ 00 ✅ Resolved: over", "  ↳ 00 🟠 2 alerts, highest severity high: again and 1 more (broadcast)",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

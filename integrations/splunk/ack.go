@@ -69,6 +69,7 @@ func (t *try) acknowledged(ctx context.Context, b rendered) ([]tocsin.Result, ma
 		default: // lost
 			delete(waiting, i)
 			send = append(send, i)
+			t.lost[i] = true
 		}
 	}
 	err := t.sendAll(ctx, b, send, results, waiting)
@@ -83,10 +84,28 @@ func (t *try) acknowledged(ctx context.Context, b rendered) ([]tocsin.Result, ma
 type wait struct {
 	pending
 	done bool
+	lost bool // one of an earlier request never came
 }
 
-// errWaiting is the result of events that are on their way.
-var errWaiting = tocsin.Unsure(tocsin.RetryAfter(post.Errorf(post.ClassStatus, "taken, and not yet acknowledged as indexed; asking again"), pause))
+var (
+	// errWaiting is the result of events that are on their way, which is no failure.
+	errWaiting = tocsin.Taken(post.Errorf(post.ClassStatus, "taken, and not yet acknowledged as indexed; asking again"), pause)
+	// errLost is the result of events that were sent once more. That is a failure: an indexer
+	// that never acknowledges anything must show.
+	errLost = tocsin.Unsure(tocsin.RetryAfter(post.Errorf(post.ClassStatus, "not acknowledged as indexed within %s, and sent again; asking again", patience), pause))
+)
+
+// outstanding is the result of an event that was sent just now; asked is what became of the
+// first question for its acknowledgment.
+func (w *wait) outstanding(asked error) error {
+	switch {
+	case asked != nil:
+		return tocsin.Unsure(tocsin.RetryAfter(fmt.Errorf("taken; %w", asked), max(pause, tocsin.Classify(asked).After)))
+	case w.lost:
+		return errLost
+	}
+	return errWaiting
+}
 
 // stored reads which events are on their way from earlier attempts, by place.
 func (t *try) stored() map[int]*wait {
@@ -125,13 +144,14 @@ func (t *try) sendAll(ctx context.Context, b rendered, send []int, results []toc
 			return nil, nil
 		}
 		for i := span.From; i < span.To; i++ {
-			w := &wait{pending: pending{*a.AckID, t.n.At.Unix()}}
+			w := &wait{pending: pending{*a.AckID, t.n.At.Unix()}, lost: t.lost[send[i]]}
 			fresh[send[i]], waiting[send[i]] = w, w
 		}
 		return nil, nil
 	})
+	var asked error
 	if len(fresh) > 0 {
-		_ = t.collect(ctx, fresh) // the next attempt asks again
+		asked = t.collect(ctx, fresh) // the next attempt asks again
 	}
 	if err != nil && own == nil && len(send) == len(results) {
 		return err
@@ -144,7 +164,7 @@ func (t *try) sendAll(ctx context.Context, b rendered, send []int, results []toc
 			results[i].Err = forSome(err)
 		}
 		if w := fresh[i]; w != nil && !w.done {
-			results[i].Err = errWaiting
+			results[i].Err = w.outstanding(asked)
 		}
 	}
 	return nil
@@ -179,7 +199,8 @@ func (t *try) collect(ctx context.Context, waiting map[int]*wait) error {
 	return nil
 }
 
-// question posts to the path for acknowledgments. Its yes has no code.
+// question posts to the path for acknowledgments. Its yes has no code. That it is refused is
+// no event's fault: there is none in it.
 func (t *try) question(ctx context.Context, body []byte) (answer, error) {
 	r := t.to(http.MethodPost, pathAck, t.n.WebhookID)
 	r.Header.Set("Content-Type", "application/json")
@@ -190,6 +211,10 @@ func (t *try) question(ctx context.Context, body []byte) (answer, error) {
 		return a, nil
 	case err == nil:
 		err = tocsin.Unsure(post.Errorf(post.ClassBody, "the answer holds no acks"))
+	case tocsin.Classify(err).Fault == tocsin.FaultEvent:
+		s := *tocsin.Classify(err)
+		s.Fault, s.Err = tocsin.FaultWebhook, err
+		err = &s
 	}
 	return a, fmt.Errorf("asking for acknowledgments: %w", err)
 }

@@ -165,7 +165,7 @@ func TestAPoisonWithAck(t *testing.T) {
 	s := newStory(t, 4)
 	s.bad = func(event string) int {
 		if strings.Contains(event, `"e2"`) {
-			return 15
+			return 6
 		}
 		return 0
 	}
@@ -189,5 +189,59 @@ func TestQuestionRefused(t *testing.T) {
 	s.attempt("all webhook unsure=false")
 	if len(s.taken) != 1 {
 		t.Errorf("%d taken", len(s.taken))
+	}
+}
+
+// TestWaitingIsNoFailure: as long as Splunk may still acknowledge what it took, asking again
+// counts as no failure; that the acknowledgment is lost does.
+func TestWaitingIsNoFailure(t *testing.T) {
+	s := newStory(t, 2)
+	began := s.n.At
+	for failed := false; s.n.At.Sub(began) < 12*time.Minute; s.n.At = s.n.At.Add(30 * time.Second) {
+		lost := s.n.At.Sub(began) == 5*time.Minute || s.n.At.Sub(began) == 10*time.Minute
+		receipt, err := s.sender.Send(t.Context(), s.n)
+		got := tocsin.Classify(err)
+		if err == nil || got.Taken == lost || got.Fault != tocsin.FaultRetry || !got.Unsure || got.After != 5*time.Second {
+			t.Errorf("after %s: %+v", s.n.At.Sub(began), got)
+		}
+		if failed = failed || lost; failed && len(s.taken) < 4 {
+			t.Errorf("after %s: %d taken", s.n.At.Sub(began), len(s.taken))
+		}
+		s.n.Refs = receipt.Refs
+	}
+}
+
+// TestQuestionsThatFailAreFailures: what was taken is asked for again, and a collector that
+// does not answer is one that fails.
+func TestQuestionsThatFailAreFailures(t *testing.T) {
+	for status, want := range map[int]string{503: "retry", 400: "webhook", 403: "webhook"} {
+		s := newStory(t, 2)
+		broken := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/ack") {
+				w.WriteHeader(status)
+				return
+			}
+			s.ServeHTTP(w, r)
+		})
+		server := httptest.NewServer(broken)
+		t.Cleanup(server.Close)
+		s.sender = open(t, server.URL, withAck)
+		first := s.attempt(onItsWay)
+		if _, err := s.sender.Send(t.Context(), s.n); err == nil || tocsin.Classify(err).Taken || string(tocsin.Classify(err).Fault) != want {
+			t.Errorf("%d: the next attempt: %v", status, err)
+		}
+		if len(first.Refs) != 2 || len(s.taken) != 2 {
+			t.Errorf("%d: %d refs, %d taken", status, len(first.Refs), len(s.taken))
+		}
+	}
+}
+
+// TestPartIsWaiting: what failed is a failure, whatever else is on its way.
+func TestPartIsWaiting(t *testing.T) {
+	s := newStory(t, 10)
+	s.n.Events = large(t, 10, 250_000)
+	s.answers = []func(http.ResponseWriter){nil, func(w http.ResponseWriter) { s.say(w, 503, 9, "Server is busy", nil) }}
+	if _, err := s.sender.Send(t.Context(), s.n); err == nil || tocsin.Classify(err).Taken {
+		t.Errorf("%v, %+v", err, tocsin.Classify(err))
 	}
 }

@@ -42,7 +42,7 @@ var faults = map[int]tocsin.Fault{
 	13: tocsin.FaultEvent,   // 400 Event field cannot be blank
 
 	codeACKDisabled: tocsin.FaultWebhook, // 400 ACK is disabled
-	15:              tocsin.FaultEvent,   // 400 Error in handling indexed fields
+	15:              tocsin.FaultWebhook, // 400 Error in handling indexed fields
 	16:              tocsin.FaultWebhook, // 400 Query string authorization is not enabled
 	18:              tocsin.FaultRetry,   // 503 HEC is unhealthy, queues are full
 	19:              tocsin.FaultRetry,   // 503 HEC is unhealthy, ack service unavailable
@@ -61,6 +61,7 @@ var hints = map[int]string{
 	3: "give the token alone, without the word Splunk", 4: "check the token", 21: "check the token",
 	codeNoData:      "something between here and Splunk drops the body",
 	7:               "the token may not write to this index, or it does not exist",
+	15:              "check fields, which are the same for all events",
 	codeACKDisabled: "enable indexer acknowledgment for the token, or set ack to false",
 }
 
@@ -121,12 +122,12 @@ func classify(status int, header http.Header, a answer, shown string) error {
 }
 
 // poison is the place of the one event that the answer blames, counted from 0, when all
-// before it were taken and none from it on: so codes 6, 12, 13 and 15 say it with
+// before it were taken and none from it on: so codes 6, 12 and 13 say it with
 // invalid-event-number, which tells where processing stopped
 // (https://github.com/open-telemetry/opentelemetry-collector-contrib/issues/36113). Code 7
 // counts from 1, as a single event shows
 // (https://github.com/splunk/splunk-connect-for-syslog/issues/548), and is no event's
-// fault; 503 may come with a number too, and does not say what was taken.
+// fault, and neither is code 15; 503 may come with a number too, and does not say what was taken.
 //
 // Number 0 is not believed: Splunk Cloud answers it for a body that is too large, and a
 // receiver that is broken for every body. Then the delivery is halved.

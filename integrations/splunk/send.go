@@ -28,7 +28,7 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 	if err := s.secure(ctx); err != nil {
 		return tocsin.Receipt{}, err
 	}
-	t := &try{sender: s, n: n, session: s.client.Session(s.redact)}
+	t := &try{sender: s, n: n, session: s.client.Session(s.redact), lost: map[int]bool{}}
 	receipt := tocsin.Receipt{Truncated: b.truncated}
 	if s.conf.ack {
 		receipt.Results, receipt.Refs, err = t.acknowledged(ctx, b)
@@ -56,6 +56,8 @@ type try struct {
 	*sender
 	n       tocsin.Notification
 	session *post.Session
+	// lost are the places of events that nobody acknowledged for [patience].
+	lost map[int]bool
 }
 
 // post makes one request with n records. Results are there when the answer tells them

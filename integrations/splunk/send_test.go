@@ -91,7 +91,7 @@ func TestCodes(t *testing.T) {
 		{400, 12, "Event field is required", event, false},
 		{400, 13, "Event field cannot be blank", event, false},
 		{400, 14, "ACK is disabled", webhook, false},
-		{400, 15, "Error in handling indexed fields", event, false},
+		{400, 15, "Error in handling indexed fields", webhook, false},
 		{400, 16, "Query string authorization is not enabled", webhook, false},
 		{200, 17, "HEC is healthy", webhook, true}, // no answer to records
 		{503, 18, "HEC is unhealthy, queues are full", retry, true},
@@ -129,7 +129,7 @@ func TestCodes(t *testing.T) {
 // TestPoison: the event that Splunk names is dead, those before it were taken, those
 // behind it are sent again and arrive.
 func TestPoison(t *testing.T) {
-	for _, code := range []int{6, 12, 13, 15} {
+	for _, code := range []int{6, 12, 13} {
 		h := newHEC(t)
 		h.bad = func(event string) int {
 			if strings.Contains(event, `"e3"`) {
@@ -171,6 +171,20 @@ func TestNumbersThatBlameNobody(t *testing.T) {
 		receipt, err := send(t, h, "", integrationtest.Notify(events(t, 4)...))
 		if got := fates(receipt, err, 4); got != row.want {
 			t.Errorf("%+v: got %s (%v)", row, got, err)
+		}
+	}
+}
+
+// TestIndexedFields are the configuration's: no event dies of them, whatever place is named.
+func TestIndexedFields(t *testing.T) {
+	for _, number := range []int{0, 1, 2} {
+		h := newHEC(t)
+		h.answers = []func(http.ResponseWriter){func(w http.ResponseWriter) {
+			h.say(w, 400, 15, "Error in handling indexed fields", map[string]any{"invalid-event-number": number})
+		}}
+		receipt, err := send(t, h, "", integrationtest.Notify(events(t, 3)...))
+		if got := fates(receipt, err, 3); got != "all webhook unsure=false" || !strings.Contains(err.Error(), "check fields") {
+			t.Errorf("%d: got %s (%v)", number, got, err)
 		}
 	}
 }

@@ -233,7 +233,7 @@ func aboutTLS(err error, t post.TLS) string {
 	switch {
 	case strings.HasPrefix(err.Error(), "the CA"):
 		return "ca_cert"
-	case t.Cert == "":
+	case t.Cert == "", strings.HasPrefix(err.Error(), "the client certificate holds"):
 		return "client_cert"
 	}
 	return "client_key"
@@ -246,6 +246,7 @@ func (c *Channel) Public(config json.RawMessage) (json.RawMessage, error) {
 		return nil, err
 	}
 	o.Redact("client_key")
+	o.HideKeys()
 	// An address may hold credentials by mistake; then nothing of it is shown.
 	var p settings.Problems
 	if text := o.String(&p, "address"); text != "" {

@@ -102,3 +102,24 @@ func TestPublicHidesAnAddressThatIsNone(t *testing.T) {
 		t.Errorf("%s, %v", got, err)
 	}
 }
+
+// TestNoKeyIsPublic: the key in front of or behind its certificate, as many programs want it
+// in one file, is refused and not shown.
+func TestNoKeyIsPublic(t *testing.T) {
+	id := newIdentity(t)
+	for _, key := range []string{"ca_cert", "client_cert"} {
+		for _, combined := range []string{id.cert + id.key, id.key + id.cert} {
+			config := map[string]any{"address": "127.0.0.1:6514", "client_cert": id.cert, "client_key": id.key, "ca_cert": id.cert}
+			config[key] = combined
+			raw := json.RawMessage(text(t, config))
+			err := channel(t, 0).Validate(t.Context(), raw)
+			if err == nil || !strings.Contains(err.Error(), "config."+key+": ") || !strings.Contains(err.Error(), "private key, which does not belong there") || strings.Contains(err.Error(), "BEGIN PRIVATE") {
+				t.Errorf("%s: %v", key, err)
+			}
+			public, err := channel(t, 0).Public(raw)
+			if err != nil || strings.Contains(string(public), "PRIVATE KEY") || !strings.Contains(string(public), "BEGIN CERTIFICATE") {
+				t.Errorf("%s: shown: %s (%v)", key, public, err)
+			}
+		}
+	}
+}

@@ -16,10 +16,13 @@ var marks = map[tocsin.Severity]string{
 	tocsin.SeverityLow: "🔵", tocsin.SeverityInfo: "⚪",
 }
 
-// Mark is one sign for how bad it is, or that it is over.
+// Mark is one sign for how bad it is, or that it is over, or that somebody looks at it.
 func Mark(e *tocsin.Event) string {
-	if e.Status == tocsin.Resolved {
+	switch {
+	case e.Status == tocsin.Resolved:
 		return "✅"
+	case e.Type == tocsin.TypeIncidentAcknowledged:
+		return "👀"
 	}
 	if m := marks[e.Severity]; m != "" {
 		return m
@@ -61,9 +64,11 @@ func Name(e *tocsin.Event) string {
 	return e.Type
 }
 
-// Prefix stands before a name: "🔴 Critical: ".
+// Prefix stands before a name: "🔴 Critical: ". What people did about an incident says so
+// itself: "✅ Resolved by ada: …".
 func Prefix(n tocsin.Notification, e *tocsin.Event) string {
-	if word := Word(e); word != "" {
+	told := e.Type == tocsin.TypeIncidentAcknowledged || e.Type == tocsin.TypeIncidentResolved
+	if word := Word(e); word != "" && !told {
 		return TestMark(n) + Mark(e) + " " + word + ": "
 	}
 	return TestMark(n) + Mark(e) + " "

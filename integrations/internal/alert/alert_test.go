@@ -59,14 +59,16 @@ func TestWords(t *testing.T) {
 	trial := firing
 	trial.Title = "[TEST] It burns"
 	for got, want := range map[string]string{
-		alert.Subject(n(false, firing)):              "🔴 Critical: It burns",
-		alert.Subject(n(true, trial)):                "[TEST] 🔴 Critical: It burns",
-		alert.Subject(n(false, over)):                "✅ Resolved: all well",
-		alert.Subject(n(false, over, firing)):        "🔴 2 alerts, highest severity critical, 1 resolved: all well and 1 more",
-		alert.Headline(n(true, over)):                "[TEST] ✅ 1 alert, severity low, 1 resolved",
-		alert.Link(&firing):                          "https://h/a%20b%7Cc",
-		alert.DeliveryLink(n(false, firing)):         "https://t/v1/deliveries/dlv_1",
-		alert.Name(&tocsin.Event{Type: "t"}):         "t",
+		alert.Subject(n(false, firing)):       "🔴 Critical: It burns",
+		alert.Subject(n(true, trial)):         "[TEST] 🔴 Critical: It burns",
+		alert.Subject(n(false, over)):         "✅ Resolved: all well",
+		alert.Subject(n(false, over, firing)): "🔴 2 alerts, highest severity critical, 1 resolved: all well and 1 more",
+		alert.Headline(n(true, over)):         "[TEST] ✅ 1 alert, severity low, 1 resolved",
+		alert.Link(&firing):                   "https://h/a%20b%7Cc",
+		alert.DeliveryLink(n(false, firing)):  "https://t/v1/deliveries/dlv_1",
+		alert.Name(&tocsin.Event{Type: "t"}):  "t",
+		alert.Subject(n(false, tocsin.Event{Type: tocsin.TypeIncidentResolved, Status: tocsin.Resolved, Title: "Resolved by ada: x"})):     "✅ Resolved by ada: x",
+		alert.Subject(n(false, tocsin.Event{Type: tocsin.TypeIncidentAcknowledged, Severity: tocsin.SeverityHigh, Title: "Acknowledged"})): "👀 Acknowledged",
 		alert.Word(&tocsin.Event{}):                  "",
 		alert.DedupKey(&tocsin.Event{DedupKey: "k"}): "k",
 	} {

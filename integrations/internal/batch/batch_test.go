@@ -118,6 +118,23 @@ func TestSendWithResults(t *testing.T) {
 	}
 }
 
+// TestTakenOnlyWhenAllAre: one that failed makes the whole a failure.
+func TestTakenOnlyWhenAllAre(t *testing.T) {
+	taken := tocsin.Taken(errors.New("asking again"), time.Second)
+	for _, row := range []struct {
+		results []tocsin.Result
+		want    bool
+	}{
+		{[]tocsin.Result{{Err: taken}}, true}, {[]tocsin.Result{{Err: taken}, {Err: taken}}, true},
+		{[]tocsin.Result{{Err: taken}, {Err: busy}}, false}, {[]tocsin.Result{{Err: busy}, {Err: taken}}, false}, {[]tocsin.Result{{Err: taken}, {Err: denied}}, false},
+	} {
+		results, err := batch.Settle(row.results)
+		if results != nil || err == nil || tocsin.Classify(err).Taken != row.want {
+			t.Errorf("%v: %v, %+v, want taken %v", row.results, results, err, row.want)
+		}
+	}
+}
+
 // TestOneEvent: its error is the delivery's, by which the pipeline counts rejections.
 func TestOneEvent(t *testing.T) {
 	results, err := batch.Send(t.Context(), 1, []batch.Span{{From: 0, To: 1}}, func(context.Context, batch.Span) ([]tocsin.Result, error) { return nil, illegal })

@@ -149,7 +149,7 @@ func worst(results []tocsin.Result) error {
 		if grave[s.Fault] > grave[out.Fault] {
 			out.Fault, out.Err = s.Fault, r.Err
 		}
-		out.Unsure, out.After = out.Unsure || s.Unsure, max(out.After, s.After)
+		out.Unsure, out.After, out.Taken = out.Unsure || s.Unsure, max(out.After, s.After), out.Taken && s.Taken
 	}
 	return &out
 }

@@ -117,13 +117,26 @@ func (d data) text(key string) string {
 	return s
 }
 
-// texts is a list of strings, or nil; empty ones are left out.
+// maxList is how many of a list stand in a finding. Each may become an object much larger
+// than itself; all of them are in unmapped.
+const maxList = 50
+
+// texts are the first of a list of strings, each once and none empty, or nil.
 func (d data) texts(key string) []string {
 	var list []string
 	if json.Unmarshal(d.keys[key], &list) != nil {
 		return nil
 	}
-	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+	seen, out := map[string]bool{"": true}, []string(nil)
+	for _, s := range list {
+		if len(out) == maxList {
+			break
+		}
+		if !seen[s] {
+			seen[s], out = true, append(out, s)
+		}
+	}
+	return out
 }
 
 // statusDetail says who acknowledged or resolved the incident, and why.
@@ -184,11 +197,13 @@ func resourceOf(subject string) resource {
 // resourcesOf are the subject, what else is affected, and the collection, each once.
 func resourcesOf(e *tocsin.Event, d data) []resource {
 	var out []resource
+	seen := map[string]bool{"": true}
 	add := func(subject string, id int, role string) {
-		r := resourceOf(subject)
-		if subject == "" || slices.ContainsFunc(out, func(x resource) bool { return x.UID == r.UID }) {
+		if seen[subject] {
 			return
 		}
+		seen[subject] = true
+		r := resourceOf(subject)
 		r.RoleID, r.Role = id, role
 		out = append(out, r)
 	}
@@ -319,13 +334,18 @@ func analyticOf(e *tocsin.Event, d data) analytic {
 	return a
 }
 
+// vulnerabilitiesOf has one for each CWE. What is said of all of them stands on the first
+// only: repeated, it would make gigabytes of a long list.
 func vulnerabilitiesOf(e *tocsin.Event, d data) []vulnerability {
-	var out []vulnerability
 	if e.Type != "vulnerability.found" {
 		return nil
 	}
+	var out []vulnerability
 	for _, id := range d.texts("cwe") {
-		out = append(out, vulnerability{Title: d.text("category"), CWE: cwe{id}, References: d.texts("references")})
+		out = append(out, vulnerability{CWE: cwe{id}})
+	}
+	if len(out) > 0 {
+		out[0].Title, out[0].References = d.text("category"), d.texts("references")
 	}
 	return out
 }

@@ -125,6 +125,39 @@ func TestWithTLS(t *testing.T) {
 	}
 }
 
+// TestKeysAreNoCertificates: texts that are shown to everybody take certificates alone.
+func TestKeysAreNoCertificates(t *testing.T) {
+	block := func(kind, content string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte(content)}))
+	}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	cert, c := block("CERTIFICATE", string(server.Certificate().Raw)), loopbackClient(t)
+	const secret = "s3cret key of somebody" // as PEM: czNjcmV0
+	for text, want := range map[string]string{
+		cert + block("PRIVATE KEY", secret):                             "holds a private key, which does not belong there",
+		block("EC PRIVATE KEY", secret) + cert:                          "holds a private key, which does not belong there",
+		block("ENCRYPTED PRIVATE KEY", secret):                          "holds a private key, which does not belong there",
+		block("OPENSSH PRIVATE KEY", secret):                            "holds a private key, which does not belong there",
+		cert + "-----BEGIN RSA PRIVATE KEY-----\nczNjcmV0\n":            "holds a private key, which does not belong there", // cut off
+		cert + "-----begin private key----- czNjcmV0":                   "holds a private key, which does not belong there",
+		cert + block("PUBLIC KEY", secret):                              "holds something other than certificates",
+		block("CERTIFICATE REQUEST", secret) + cert:                     "holds something other than certificates",
+		"subject=CN = somebody\n" + cert + block("X czNjcmV0", "x"):     "holds something other than certificates",
+		cert + block("czNjcmV0 \"PRIVATE KEY\"", secret) + "trailing s": "holds a private key, which does not belong there",
+	} {
+		for about, id := range map[string]post.TLS{"the CA ": {CA: text}, "the client certificate ": {Cert: text, Key: block("PRIVATE KEY", secret)}} {
+			_, err := c.WithTLS(id)
+			if err == nil || !strings.HasPrefix(err.Error(), about+want) || strings.Contains(err.Error(), "czNjcmV0") {
+				t.Errorf("%.200q: got %v, want %q", text, err, about+want)
+			}
+		}
+	}
+	if _, err := c.WithTLS(post.TLS{CA: "subject=CN = somebody\n" + cert + "\n# and once more\n" + cert}); err != nil {
+		t.Errorf("certificates with words between them: %v", err)
+	}
+}
+
 func TestDialKeepsTheRules(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
 )
 
 // maxTLSClients bounds the transports kept for configurations with certificates of their
@@ -50,6 +53,11 @@ func (c *Client) WithTLS(id TLS) (*Client, error) {
 // config is base with the certificates.
 func (id TLS) config(base *tls.Config) (*tls.Config, error) {
 	conf := base.Clone()
+	for _, text := range []struct{ name, pem string }{{"CA", id.CA}, {"client certificate", id.Cert}} {
+		if err := onlyCertificates(text.name, text.pem); err != nil {
+			return nil, err
+		}
+	}
 	if id.CA != "" {
 		conf.RootCAs = x509.NewCertPool()
 		if !conf.RootCAs.AppendCertsFromPEM([]byte(id.CA)) {
@@ -68,6 +76,21 @@ func (id TLS) config(base *tls.Config) (*tls.Config, error) {
 		conf.Certificates = []tls.Certificate{pair}
 	}
 	return conf, nil
+}
+
+// onlyCertificates refuses texts with anything else in them: certificates are shown to
+// everybody who may see a configuration, and many programs keep the key in the same file. It
+// repeats nothing of the text.
+func onlyCertificates(name, text string) error {
+	if strings.Contains(strings.ToUpper(text), "PRIVATE KEY") { // also where the PEM is broken
+		return fmt.Errorf("the %s holds a private key, which does not belong there; want certificates alone, and replace the key if others have seen it", name)
+	}
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("the %s holds something other than certificates; want PEM: -----BEGIN CERTIFICATE-----…", name)
+		}
+	}
+	return nil
 }
 
 // TLSConfig is for channels that speak TLS over Dial: at least 1.2, with the client's

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/tocsin-alerts/tocsin/integrations/internal/settings"
@@ -120,6 +121,29 @@ func TestHideURL(t *testing.T) {
 		o.HideURL("k")
 		if got := string(o["k"]); got != want {
 			t.Errorf("%s: got %s, want %s", value, got, want)
+		}
+	}
+}
+
+// TestHideKeys: a certificate is shown, and a text with a private key in it is not, however
+// it got there.
+func TestHideKeys(t *testing.T) {
+	const hidden = `"[redacted]"`
+	for value, hide := range map[string]bool{
+		`"-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----"`: false, `""`: false, `null`: false, `7`: false, `"PUBLIC KEY"`: false,
+		`"-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMII"`: true,
+		`"-----BEGIN RSA PRIVATE KEY-----"`:                               true, `"-----begin ec private key-----"`: true, `"\u0050RIVATE KEY"`: true,
+		`["-----BEGIN PRIVATE KEY-----"]`: true, `{"a":["PRIVATE KEY"]}`: true,
+	} {
+		for _, key := range []string{"ca_cert", "client_cert"} {
+			out, err := settings.Public(json.RawMessage(`{"`+key+`":`+value+`,"other":`+value+`}`), nil)
+			want := `{"` + key + `":` + value + `,"other":` + value + `}`
+			if hide {
+				want = `{"` + key + `":` + hidden + `,"other":` + value + `}`
+			}
+			if err != nil || string(out) != want {
+				t.Errorf("%s of %s: got %s (%v), want %s", key, value, out, err, want)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -27,8 +28,12 @@ func (o Object) Fill(defaults map[string]any) {
 	}
 }
 
-// Public is a configuration without its secrets. urls are keys of addresses, which hold none
+// certificates are the keys of texts that everybody may see, and that hold no private key
 // unless they were stored by hand.
+var certificates = []string{"ca_cert", "client_cert"}
+
+// Public is a configuration without its secrets. urls are keys of addresses, which hold none
+// unless they were stored by hand; neither do certificates.
 func Public(config json.RawMessage, secrets []string, urls ...string) (json.RawMessage, error) {
 	o, err := Parse(config)
 	if err != nil {
@@ -38,7 +43,18 @@ func Public(config json.RawMessage, secrets []string, urls ...string) (json.RawM
 	for _, key := range urls {
 		o.HideURL(key)
 	}
+	o.HideKeys()
 	return o.JSON()
+}
+
+// HideKeys redacts the certificates among whose texts is a private key.
+func (o Object) HideKeys() {
+	for _, key := range certificates {
+		var value any
+		if json.Unmarshal(o[key], &value) == nil && strings.Contains(strings.ToUpper(fmt.Sprint(value)), "PRIVATE KEY") {
+			o.Set(key, tocsin.Redacted)
+		}
+	}
 }
 
 // Redact hides what is there under these keys.

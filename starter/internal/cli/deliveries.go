@@ -108,7 +108,10 @@ func printDelivery(w io.Writer, v deliveryView) error {
 			fmt.Fprintf(w, "; it asked for %s of rest", a.RetryAfter)
 		}
 		fmt.Fprintln(w)
-		for _, x := range a.Exchanges {
+		for n, x := range a.Exchanges {
+			if a.LeftOut > 0 && n == len(a.Exchanges)/2 {
+				fmt.Fprintf(w, "* %d more requests are not kept\n", a.LeftOut)
+			}
 			printExchange(w, x)
 		}
 	}
