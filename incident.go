@@ -80,17 +80,20 @@ const (
 )
 
 // IncidentStep is one escalation of an incident. There is one per webhook, the webhook it
-// leads to and After, made by the first event of the incident that asks for it.
+// leads to and After, made by the first event of the incident that asks for it, and made
+// stricter by those that ask for it without Unless.
 type IncidentStep struct {
-	ID        int64      `json:"-"`
-	WebhookID string     `json:"webhook_id"` // whose escalate says so
-	To        string     `json:"to"`         // id of the webhook it leads to
-	After     Duration   `json:"after"`
-	Unless    string     `json:"unless,omitempty"`
-	State     StepState  `json:"state"`
-	Reason    string     `json:"reason,omitempty"` // why skipped: "acknowledged", "resolved", "webhook deleted"
-	DueAt     time.Time  `json:"due_at"`
-	DoneAt    *time.Time `json:"done_at,omitempty"`
+	ID        int64     `json:"-"`
+	WebhookID string    `json:"webhook_id"` // whose escalate says so
+	To        string    `json:"to"`         // id of the webhook it leads to
+	After     Duration  `json:"after"`
+	Unless    string    `json:"unless,omitempty"`
+	State     StepState `json:"state"`
+	Reason    string    `json:"reason,omitempty"` // why skipped: "acknowledged", "resolved", "webhook deleted"
+	// Seq is the event that To was owed when the step was done; 0 when it was owed none.
+	Seq    int64      `json:"-"`
+	DueAt  time.Time  `json:"due_at"`
+	DoneAt *time.Time `json:"done_at,omitempty"`
 }
 
 // Escalated is a step that an obligation brings with it. The embedded obligation is what
@@ -133,9 +136,12 @@ type Incidents interface {
 	// Escalate makes a step that is due: in one transaction it locks the incident, owes its
 	// latest event that fired to the step's webhook as a new generation (or suppresses it where
 	// owed.Suppressed says so), and the step is done. Where owed.WebhookID is "" the step is
-	// skipped with skip as its reason. A step that is not waiting any more, or not due yet, changes
+	// skipped with skip as its reason. seq is the event the obligation was made for: where the
+	// latest that fired is another by now, nothing changes, and the caller asks again. Nor does
+	// it for a step that is not waiting any more, or not due yet. Where a step of another
+	// webhook has owed that event to the same one since this step was due, it is done and owes
 	// nothing. The caller rings the webhook afterwards. It returns the incident as it is then.
-	Escalate(ctx context.Context, incidentID string, step int64, owed Obligation, skip string) (Incident, error)
+	Escalate(ctx context.Context, incidentID string, step, seq int64, owed Obligation, skip string) (Incident, error)
 	// Unattended returns the keys of incidents that no workflow seems to look after: with a version
 	// not seen, or a waiting step due, for longer than grace.
 	Unattended(ctx context.Context, grace time.Duration, limit int) (keys []string, err error)

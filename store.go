@@ -44,20 +44,27 @@ type EventLog interface {
 	// whose (source, id) is known already is a duplicate (or a conflict, when its
 	// Fingerprint differs), also within the batch; nothing is written for it, the first
 	// wins. Events of other transactions in flight with the same key are waited for.
-	// Keys are inserted in sorted order, so concurrent calls never deadlock.
+	// Incidents are locked first, in the order of their keys, then the keys of events in theirs,
+	// so concurrent calls never deadlock, and what opens and ends an incident is numbered in
+	// that order.
 	//
 	// Escalations are part of the same transaction (see Incidents), in the order of the
 	// batch. An event that fires, with an obligation that is not suppressed and brings
-	// steps, opens the incident of its dedup key or belongs to the one that is open; each
-	// step not there yet is added, due After from now. A step without After is done at once: its
-	// obligation is owed like one of Owed, unless the event is owed to that webhook
-	// already; that happens for every such event, also when the step was done before. An
-	// event that is resolved ends the incident of its dedup key: waiting steps are skipped
+	// steps, opens the incident of its dedup key or belongs to the one that is open. What opens
+	// one is owed whatever RepeatAfter of an obligation that brings steps says. Each step not
+	// there yet is added, due After from now. Of one that is there with Unless, and comes without
+	// now, the condition is dropped; had acknowledging skipped it, it begins anew, due After from
+	// now. A step without After is done at once: its obligation is owed like one of Owed, unless
+	// the event is owed to that webhook already; that happens for every such event, also when
+	// the step was done before.
+	//
+	// An event that is resolved ends the incident of its dedup key: waiting steps are skipped
 	// ("resolved"), and every webhook that a done step has reached is owed the event as Reach
-	// says, unless it is already or is not in Reach. An event with a Change does what that
-	// says to the incident named there, if it still can (acknowledging skips the waiting steps
-	// with Unless; resolving is as above), and is owed to the webhooks reached. Incidents are
-	// locked in the order of their keys.
+	// says, in place of what Owed says, unless it is not in Reach. An event with a Change does
+	// what that says to the incident named there, if it still can (acknowledging skips the
+	// waiting steps with Unless; resolving is as above), and is owed to the webhooks reached in
+	// the same way. An end that is appended while the event that opens the incident is not
+	// committed yet may find none.
 	Append(ctx context.Context, revision int64, batch []NewEvent) (AppendResult, error)
 	// Ring marks webhooks as awake after something was committed that they are owed, in
 	// a statement of its own, and returns those that were not: exactly these must be
@@ -107,7 +114,8 @@ type Obligation struct {
 	// its transaction, by the store's clock, in the order of the batch, so that any number
 	// of processes agree; one that is decided later than another that was received after it
 	// is owed where their statuses differ, and does not count as the last. A
-	// suppressed repeat does not prolong the time; another status begins anew.
+	// suppressed repeat does not prolong the time; another status begins anew. What opens an
+	// incident is no repeat (see Append).
 	RepeatAfter time.Duration
 	// Escalate are the steps that the event brings about unless it is suppressed here.
 	Escalate []Escalated

@@ -106,18 +106,34 @@ func dueSteps(i tocsin.Incident, now time.Time) (due []tocsin.IncidentStep) {
 	return due
 }
 
+// escalateTries is how often one look asks what a step owes, where the incident fires again
+// between the answer and the step. After that the step waits for the next look, which comes
+// at once.
+const escalateTries = 5
+
 // escalate makes one step, by what the webhook that it leads to is owed at this moment.
 func (a *Activities) escalate(ctx context.Context, i tocsin.Incident, step tocsin.IncidentStep) (tocsin.Incident, error) {
-	owed, skip, err := a.Escalate.Escalation(ctx, i, step.To)
-	if err != nil {
-		return i, fmt.Errorf("finding out what an escalation owes: %w", err)
+	for range escalateTries {
+		owed, skip, err := a.Escalate.Escalation(ctx, i, step.To)
+		if err != nil {
+			return i, fmt.Errorf("finding out what an escalation owes: %w", err)
+		}
+		after, err := a.Store.Escalate(ctx, i.ID, step.ID, i.Seq, owed, skip)
+		if err != nil {
+			return i, fmt.Errorf("escalating: %w", err)
+		}
+		failpoint.Hit("incident.escalated")
+		stale := after.Seq != i.Seq && waits(after, step.ID)
+		if i = after; !stale {
+			break
+		}
 	}
-	after, err := a.Store.Escalate(ctx, i.ID, step.ID, owed, skip)
-	if err != nil {
-		return i, fmt.Errorf("escalating: %w", err)
-	}
-	failpoint.Hit("incident.escalated")
-	return after, nil
+	return i, nil
+}
+
+// waits reports whether a step of an incident waits.
+func waits(i tocsin.Incident, step int64) bool {
+	return slices.ContainsFunc(i.Steps, func(s tocsin.IncidentStep) bool { return s.ID == step && s.State == tocsin.StepWaiting })
 }
 
 // ringEscalated wakes the webhooks of steps that were just made. An attempt before this one

@@ -1,7 +1,9 @@
 package activities_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -138,6 +140,51 @@ func TestNoSuchIncident(t *testing.T) {
 		err := a.acts.ChangeIncident(t.Context(), activities.IncidentChange{ID: "inc_none", To: tocsin.IncidentResolved, By: "dana"})
 		if got := applicationType(err); got != string(tocsin.CodeNotFound) {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// busy is an Escalator during whose answers the incident fires again.
+type busy struct {
+	activities.Escalator
+	fires func()
+	times int
+	asked int
+}
+
+func (b *busy) Escalation(ctx context.Context, i tocsin.Incident, webhookID string) (tocsin.Obligation, string, error) {
+	owed, skip, err := b.Escalator.Escalation(ctx, i, webhookID)
+	if b.asked++; b.asked <= b.times {
+		b.fires()
+	}
+	return owed, skip, err
+}
+
+// What a step owes is made for the event that it owes: where another fired meanwhile it is
+// asked again, and not for ever.
+func TestStepsAskAgainWhereTheIncidentFiresMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		a := newAlarm(t, s, time.Millisecond)
+		a.fires("1", tocsin.Firing)
+		n := 0
+		b := &busy{Escalator: a.acts.Escalate, times: 7, fires: func() {
+			n++
+			a.fires(fmt.Sprint("again", n), tocsin.Firing)
+		}}
+		a.acts.Escalate = b
+		for b.asked == 0 { // its moment may not have come
+			a.look()
+		}
+		if b.asked != 5 {
+			t.Errorf("one look asked %d times, want 5", b.asked)
+		}
+		before := balance(t, s, a.pager)
+		if out := a.look(); b.asked != 8 || out.Steps[1].State != tocsin.StepDone {
+			t.Errorf("asked %d times, and it stands at %+v", b.asked, out)
+		}
+		// Two events fired during this look, and its step was made once.
+		if after := balance(t, s, a.pager); after.Accepted != before.Accepted+3 {
+			t.Errorf("ledger %+v, and %+v before", after, before)
 		}
 	})
 }

@@ -96,8 +96,10 @@ func byName(webhooks []tocsin.Webhook) map[string]*tocsin.Webhook {
 	return known
 }
 
-// isTarget reports whether a webhook is there to be reached by others: somebody escalates
-// to it now, or it selects nothing itself. Somebody may have escalated to it before.
+// isTarget reports whether an incident may have reached a webhook: somebody escalates to it
+// now, or it selects nothing itself, so that somebody may have before. Others that were
+// escalated to before are left out: each event that is resolved would cost an obligation for
+// every webhook there is, and in the store a look at its repeats.
 func isTarget(w *tocsin.Webhook, named map[string]bool) bool {
 	return named[w.Name] || len(w.Events) == 1 && w.Events[0].Type == nothing
 }
@@ -116,10 +118,15 @@ func namedByEscalations(webhooks []tocsin.Webhook) map[string]bool {
 	return named
 }
 
-// escalations compiles everybody's escalate. Where nobody has any nothing is compiled, and
-// no event costs more.
+// escalations compiles everybody's escalate. Where nobody has any, and everybody selects
+// something, nothing is compiled, and no event costs more.
 func (c *compiler) escalations(webhooks []tocsin.Webhook) {
 	named := namedByEscalations(webhooks)
+	for i := range webhooks {
+		if place, there := c.byID[webhooks[i].ID]; there && isTarget(&webhooks[i], named) {
+			c.targets = append(c.targets, place)
+		}
+	}
 	if named == nil {
 		return
 	}
@@ -129,9 +136,6 @@ func (c *compiler) escalations(webhooks []tocsin.Webhook) {
 		place, there := c.byID[w.ID]
 		if !there {
 			continue
-		}
-		if isTarget(w, named) {
-			c.targets = append(c.targets, place)
 		}
 		all, complete := escalationsOf(w, known)
 		if !complete {
@@ -161,7 +165,8 @@ const oneMoment = time.Nanosecond
 
 // reach returns what everybody who may have been reached is owed. The end of an incident is
 // no repeat of the end of an earlier one, of which the beginning may have been a later
-// step's; and what fires after it is none of what fired before.
+// step's; and what fires after it is none of what fired before. Nor is it muted: what was
+// opened elsewhere would stay open for good.
 func (r *run) reach() []tocsin.Obligation {
 	if len(r.m.targets) == 0 || !reaches(r.subject.event) {
 		return nil
@@ -172,11 +177,20 @@ func (r *run) reach() []tocsin.Obligation {
 		if to.webhookID == r.about {
 			continue
 		}
-		o := r.obligation(to)
-		if o.Suppressed == "" && to.repeatAfter > 0 && r.subject.event.Status == tocsin.Resolved {
-			o.RepeatAfter = oneMoment
+		if r.subject.event.Status == tocsin.Resolved {
+			all = append(all, r.end(to))
+		} else {
+			all = append(all, r.obligation(to))
 		}
-		all = append(all, o)
 	}
 	return all
+}
+
+// end is what a rule's webhook is owed by the end of an incident that has reached it.
+func (r *run) end(rule *rule) tocsin.Obligation {
+	o := tocsin.Obligation{WebhookID: rule.webhookID, BatchKey: r.batchKey(rule.channel)}
+	if rule.repeatAfter > 0 {
+		o.RepeatAfter = oneMoment
+	}
+	return o
 }

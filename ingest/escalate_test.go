@@ -174,7 +174,7 @@ func TestEscalationsAreOwedAsTheirWebhooksAre(t *testing.T) {
 func channel(name string) func(*tocsin.Webhook) { return func(w *tocsin.Webhook) { w.Channel = name } }
 
 // A resolved event may concern everybody who is, or was, escalated to; it escalates nothing
-// itself, and costs nothing where nobody escalates.
+// itself, and costs nothing where nobody could be.
 func TestResolvedEventsReachTargets(t *testing.T) {
 	s := newStore(hook("soc", events("custom"), to("pager")), hook("pager", events("threat")), hook("once", events("none")), hook("other", events("threat")))
 	in, _ := start(t, s)
@@ -194,7 +194,11 @@ func TestResolvedEventsReachTargets(t *testing.T) {
 	same(t, "steps", brings(n))
 
 	s.configure(hook("soc", events("custom")), hook("once", events("none")))
-	if n := submit("later"); n.Reach != nil {
+	if n := submit("later"); len(n.Reach) != 1 || n.Reach[0].WebhookID != "wh_once" {
+		t.Errorf("%+v may have been reached, want wh_once alone", n.Reach)
+	}
+	s.configure(hook("soc", events("custom")), hook("other", events("threat")))
+	if n := submit("last"); n.Reach != nil {
 		t.Errorf("nobody escalates, and %+v may have been reached", n.Reach)
 	}
 }

@@ -19,15 +19,15 @@ func (v *Verdict) note(notes ...string) {
 // escalations adds to verdicts, one for each webhook, what they bring about by escalation.
 func (j *judge) escalations(webhooks []tocsin.Webhook, verdicts []Verdict) {
 	named := namedByEscalations(webhooks)
-	if named == nil {
-		return
-	}
 	if reaches(j.subject.event) {
 		for i := range webhooks {
 			if isTarget(&webhooks[i], named) && !verdicts[i].Matched {
 				verdicts[i].note("it is owed the event if the incident of its dedup key had been escalated to it")
 			}
 		}
+		return
+	}
+	if named == nil {
 		return
 	}
 	known, place := byName(webhooks), map[string]int{}

@@ -33,8 +33,8 @@ type incidentData struct {
 // ChangeIncident acknowledges or resolves an incident for a person: it submits the event
 // that says so, which brings the change about in the transaction that stores it, and
 // returns the incident as it is then. What was done already changes nothing, whoever did
-// it. CodeNotFound; CodeConflict for acknowledging what is resolved; CodeInvalid; other
-// errors are those of [Ingest.Submit].
+// it. CodeNotFound; CodeConflict for acknowledging what is resolved, and where something
+// else is stored under the id of that event; CodeInvalid; other errors are those of [Ingest.Submit].
 func (in *Ingest) ChangeIncident(ctx context.Context, id string, to tocsin.IncidentState, by, note string) (tocsin.Incident, error) {
 	if err := checkChange(to, by, note); err != nil {
 		return tocsin.Incident{}, err
@@ -49,10 +49,19 @@ func (in *Ingest) ChangeIncident(ctx context.Context, id string, to tocsin.Incid
 	if err := in.submitChange(ctx, i, to, by, note); err != nil {
 		return i, err
 	}
-	if i, err = in.incident(ctx, id); err == nil && !done(i, to) {
-		err = resolvedAlready(i) // meanwhile
+	i, err = in.incident(ctx, id)
+	switch {
+	case err != nil || done(i, to):
+		return i, err
+	case i.State == tocsin.IncidentResolved: // meanwhile
+		return i, resolvedAlready(i)
 	}
-	return i, err
+	return i, tocsin.Errorf(tocsin.CodeConflict, "incident %s is still %s: an event with the id %s and the source %s, which would say so, was stored before and is something else", i.ID, i.State, changes[to]+"/"+i.ID, source)
+}
+
+// changes are the types of the events that bring an incident into a state.
+var changes = map[tocsin.IncidentState]string{
+	tocsin.IncidentAcknowledged: tocsin.TypeIncidentAcknowledged, tocsin.IncidentResolved: tocsin.TypeIncidentResolved,
 }
 
 // done reports whether there is nothing left to do for somebody who wants it so.
@@ -126,13 +135,12 @@ func changeEvent(i tocsin.Incident, to tocsin.IncidentState, by, note string) (t
 		title = i.Type
 	}
 	e := tocsin.Event{
-		ID: tocsin.TypeIncidentAcknowledged + "/" + i.ID, Source: source, Type: tocsin.TypeIncidentAcknowledged, Status: tocsin.Firing,
+		ID: changes[to] + "/" + i.ID, Source: source, Type: changes[to], Status: tocsin.Firing,
 		DedupKey: i.DedupKey, Subject: i.Subject, Severity: i.Severity, Summary: note,
 	}
 	did := "Acknowledged"
 	if to == tocsin.IncidentResolved {
-		e.ID, e.Type, e.Status = tocsin.TypeIncidentResolved+"/"+i.ID, tocsin.TypeIncidentResolved, tocsin.Resolved
-		did = "Resolved"
+		e.Status, did = tocsin.Resolved, "Resolved"
 	}
 	e.Title = shortened(fmt.Sprintf("%s by %s: %s", did, by, title), maxTitle)
 	var err error
@@ -157,14 +165,14 @@ func shortened(text string, most int) string {
 // Escalation returns what a webhook is owed by an incident's latest event at this moment,
 // for Escalate of [tocsin.Incidents]: its own mutes and batch key count, and nothing that it
 // selects. Nor does its repeat_after: that nobody did anything is news. skip says why
-// nothing is owed.
+// nothing is owed. It is made for the event i.Seq.
 func (in *Ingest) Escalation(ctx context.Context, i tocsin.Incident, webhookID string) (owed tocsin.Obligation, skip string, err error) {
-	conf, err := in.store.Configuration(ctx)
+	m, err := in.newest(ctx)
 	if err != nil {
 		return owed, "", err
 	}
-	w := find(conf.Webhooks, webhookID)
-	if w == nil {
+	place, known := m.byID[webhookID]
+	if !known {
 		return owed, tocsin.ReasonDeleted, nil
 	}
 	e, err := in.store.EventBySeq(ctx, i.Seq)
@@ -175,22 +183,10 @@ func (in *Ingest) Escalation(ctx context.Context, i tocsin.Incident, webhookID s
 		return owed, "", fmt.Errorf("reading the latest event of an incident: %w", err)
 	}
 	in.complete(&e, e.ReceivedAt)
-	j := judge{filters: &in.lookups, subject: newSubject(&e, in.catalog.Category(e.Type)), now: in.now(), mutes: conf.Mutes}
-	owed = tocsin.Obligation{WebhookID: w.ID, BatchKey: in.batchKey(w.Channel, &e)}
-	if m := j.muting(w.ID); m != nil {
-		owed.Suppressed = tocsin.MutedBy(m.ID)
-	}
+	r := run{m: m, at: in.now(), subject: subject{event: &e, category: in.catalog.Category(e.Type)}}
+	owed = r.obligation(&m.rules[place])
+	owed.RepeatAfter = 0
 	return owed, "", nil
-}
-
-// find returns a webhook that is not deleted, nil for none.
-func find(webhooks []tocsin.Webhook, id string) *tocsin.Webhook {
-	for i := range webhooks {
-		if webhooks[i].ID == id && webhooks[i].State != tocsin.StateDeleted {
-			return &webhooks[i]
-		}
-	}
-	return nil
 }
 
 // batchKey is what a channel makes of an event; "" for one this process does not have.

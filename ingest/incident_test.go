@@ -329,7 +329,7 @@ func TestEndsOfIncidentsThatEscalatedLater(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i, err = s.db.Escalate(t.Context(), i.ID, id, owed, skip); err != nil {
+			if i, err = s.db.Escalate(t.Context(), i.ID, id, i.Seq, owed, skip); err != nil {
 				t.Fatal(err)
 			}
 		}

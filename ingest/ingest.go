@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,11 +44,15 @@ type Ingest struct {
 	log      *slog.Logger
 	now      func() time.Time
 
-	// current is what events are matched against; loading guards making another.
+	// current is what events are matched against; who makes another holds the one place of
+	// loading.
 	current atomic.Pointer[matcher]
-	loading sync.Mutex
+	loading chan struct{}
 	filters filterCache
 	lookups lookups
+	// begun counts the reads of the configuration, read is the last that succeeded.
+	begun atomic.Int64
+	read  int64
 
 	queue *queue
 	ring  *ringer
@@ -75,7 +78,8 @@ func New(cfg Config) (*Ingest, error) {
 		cfg.Now = time.Now
 	}
 	in := &Ingest{
-		store: cfg.Store, catalog: cfg.Catalog, channels: cfg.Channels, log: cfg.Logger, now: cfg.Now,
+		loading: make(chan struct{}, 1),
+		store:   cfg.Store, catalog: cfg.Catalog, channels: cfg.Channels, log: cfg.Logger, now: cfg.Now,
 		ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger), incidents: newTeller(cfg.Conductor, cfg.Logger), afterCommit: func() {},
 	}
 	in.queue = newQueue(in.commit)
@@ -91,8 +95,8 @@ func (in *Ingest) Close() {
 
 // Receive decodes a request and submits its events. Unlike Decode followed by Submit
 // it reports what is wrong with form, limits and data all at once, and it refuses a
-// body without events, which a producer did not mean, and types of category pipeline,
-// which are Tocsin's own. The body must not change afterwards. Errors are those of
+// body without events, which a producer did not mean, and types of category pipeline and
+// the source /tocsin, which are Tocsin's own. The body must not change afterwards. Errors are those of
 // Decode and Submit.
 func (in *Ingest) Receive(ctx context.Context, header http.Header, body []byte) (Result, error) {
 	var d *decoder
@@ -140,7 +144,7 @@ func (in *Ingest) Submit(ctx context.Context, events []tocsin.Event) (Result, er
 
 // SubmitEach stores the events that are valid, and lists what is wrong with the others
 // (at most a hundred errors). The events are a producer's: as by Receive, types of
-// category pipeline are refused. The error is about the valid ones.
+// category pipeline and the source /tocsin are refused. The error is about the valid ones.
 func (in *Ingest) SubmitEach(ctx context.Context, events []tocsin.Event) (Result, []tocsin.FieldError, error) {
 	var rejected []tocsin.FieldError
 	valid := make([]tocsin.Event, 0, len(events))
@@ -203,11 +207,14 @@ func (in *Ingest) validate(events []tocsin.Event, p *problems) {
 	}
 }
 
-// refuseReserved adds a problem for each event of a type that only Tocsin itself may
-// report: a producer that could would make people distrust what Tocsin says of its own
-// webhooks.
+// refuseReserved adds a problem for each event of a type, or from a source, that only
+// Tocsin itself may report: a producer that could would make people distrust what Tocsin
+// says of its own webhooks, or keep it from saying that, by taking the ids of its events.
 func (in *Ingest) refuseReserved(events []tocsin.Event, p *problems) {
 	for i := range events {
+		if events[i].Source == source {
+			p.add(i, "source", fmt.Sprintf("%s is reserved for what Tocsin itself announces", catalog.Quote(source)))
+		}
 		if kind := events[i].Type; in.catalog.Category(kind) == catalog.CategoryPipeline {
 			p.add(i, "type", fmt.Sprintf("%s is reserved for what Tocsin announces about its own webhooks; types of your own begin with %q", catalog.Quote(kind), "custom."))
 		}
@@ -307,16 +314,55 @@ func (in *Ingest) matcher(ctx context.Context, stale int64) (*matcher, error) {
 	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
 		return m, nil
 	}
-	in.loading.Lock()
-	defer in.loading.Unlock()
+	if err := in.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer in.unlock()
 	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
 		return m, nil // somebody else was faster
 	}
+	return in.load(ctx)
+}
+
+// newest returns a matcher by the configuration as it is at some moment after the call
+// began. Calls at the same time share what is read: one that waits for its turn takes what
+// was read since.
+func (in *Ingest) newest(ctx context.Context) (*matcher, error) {
+	before := in.begun.Load()
+	if err := in.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer in.unlock()
+	if in.read > before {
+		return in.current.Load(), nil
+	}
+	return in.load(ctx)
+}
+
+func (in *Ingest) lock(ctx context.Context) error {
+	select {
+	case in.loading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (in *Ingest) unlock() { <-in.loading }
+
+// load reads the configuration, and compiles it where it is a new one. It is called with
+// the lock held.
+func (in *Ingest) load(ctx context.Context) (*matcher, error) {
+	number := in.begun.Add(1)
 	conf, err := in.store.Configuration(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := compile(conf, in.catalog, in.channels, &in.filters, in.log)
-	in.current.Store(m)
+	m := in.current.Load()
+	if m == nil || m.revision != conf.Revision {
+		m = compile(conf, in.catalog, in.channels, &in.filters, in.log)
+		in.current.Store(m)
+	}
+	in.read = number
 	return m, nil
 }

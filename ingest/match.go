@@ -24,7 +24,7 @@ type matcher struct {
 	// first rule that wants more.
 	buckets *buckets
 	muter   *muter // nil when there are no mutes
-	targets []int  // places of the rules that an incident may have reached; empty when nobody escalates
+	targets []int  // places of the rules that an incident may have reached
 }
 
 // rule is a webhook's, but for what the buckets know already.

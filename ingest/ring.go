@@ -25,12 +25,16 @@ type ringer struct {
 func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger) *ringer {
 	r := &ringer{}
 	r.signal = newStage(func(ctx context.Context, ids []string) {
+		ctx, cancel := context.WithTimeout(ctx, ringTimeout)
+		defer cancel()
 		if err := conductor.Ring(ctx, ids...); err != nil {
 			log.Warn("ringing webhooks; the sweeper will", "webhooks", len(ids), "error", err)
 		}
 		failpoint.Hit("ingest.signalled")
 	})
 	r.mark = newStage(func(ctx context.Context, ids []string) {
+		ctx, cancel := context.WithTimeout(ctx, ringTimeout)
+		defer cancel()
 		asleep, err := store.Ring(ctx, ids)
 		failpoint.Hit("ingest.marked")
 		if err != nil {
@@ -55,10 +59,10 @@ const tellAtOnce = 200
 // newTeller returns a stage that tells the workflows of incidents, by their keys. After a
 // call that failed the rest is left to the sweeper: Temporal is away.
 func newTeller(conductor tocsin.Conductor, log *slog.Logger) *stage {
-	return newStage(func(_ context.Context, keys []string) {
+	return newStage(func(ctx context.Context, keys []string) {
 		failpoint.Hit("ingest.untold")
 		for part := range slices.Chunk(keys, tellAtOnce) {
-			ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
+			ctx, cancel := context.WithTimeout(ctx, ringTimeout)
 			err := conductor.Incidents(ctx, part...)
 			cancel()
 			if err != nil {
@@ -74,6 +78,8 @@ func newTeller(conductor tocsin.Conductor, log *slog.Logger) *stage {
 // while a call lasts.
 type stage struct {
 	call func(ctx context.Context, ids []string)
+	life context.Context // of the calls: it ends some time after close
+	end  context.CancelFunc
 
 	mu     sync.Mutex
 	some   sync.Cond
@@ -85,6 +91,7 @@ type stage struct {
 
 func newStage(call func(context.Context, []string)) *stage {
 	s := &stage{call: call, in: map[string]bool{}}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.some.L = &s.mu
 	s.ended.Go(s.run)
 	return s
@@ -116,17 +123,19 @@ func (s *stage) run() {
 		if len(ids) == 0 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
-		s.call(ctx, ids)
-		cancel()
+		s.call(s.life, ids)
 	}
 }
 
-// close waits until everything added has been called for.
+// close waits until everything added has been called for, and at most ringTimeout: calls
+// are cut off then, and the sweeper makes up for what is left.
 func (s *stage) close() {
 	s.mu.Lock()
 	s.closed = true
 	s.some.Signal()
 	s.mu.Unlock()
+	late := time.AfterFunc(ringTimeout, s.end)
 	s.ended.Wait()
+	late.Stop()
+	s.end()
 }

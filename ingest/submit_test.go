@@ -210,7 +210,9 @@ func TestPipelineTypesAreReserved(t *testing.T) {
 			t.Errorf("%s: Receive: %v", a.Type, err)
 		}
 		e := example(t, a.Type)
-		result, rejected, err := in.SubmitEach(t.Context(), []tocsin.Event{e, custom(a.Type, 1)[0]})
+		forged := e
+		forged.Source = "/test"
+		result, rejected, err := in.SubmitEach(t.Context(), []tocsin.Event{forged, custom(a.Type, 1)[0]})
 		if err != nil || result.Accepted != 1 || len(rejected) != 1 || *rejected[0].Index != 0 || rejected[0].Field != "type" {
 			t.Errorf("%s: SubmitEach: %+v, %v, %v", a.Type, result, rejected, err)
 		}

@@ -55,7 +55,8 @@ type incident struct {
 	changed     workflow.ReceiveChannel
 	acknowledge workflow.ReceiveChannel
 	resolve     workflow.ReceiveChannel
-	signals     int // read in this run
+	signals     int  // read in this run
+	looked      bool // in this run
 	doing       string
 	shown       shownIncident
 }
@@ -117,13 +118,15 @@ func (i *incident) asked() bool {
 	return len(i.in.Asked) > 0 || i.acknowledge.Len() > 0 || i.resolve.Len() > 0
 }
 
-// drain reads all signals that are there.
-func (i *incident) drain() {
+// drain reads all signals that are there, and reports whether the doorbell was among them.
+func (i *incident) drain() (rang bool) {
 	for i.changed.ReceiveAsync(nil) {
 		i.signals++
+		rang = true
 	}
 	i.take(i.acknowledge, tocsin.IncidentAcknowledged)
 	i.take(i.resolve, tocsin.IncidentResolved)
+	return rang
 }
 
 func (i *incident) take(from workflow.ReceiveChannel, to tocsin.IncidentState) {
@@ -140,17 +143,32 @@ func (i *incident) take(from workflow.ReceiveChannel, to tocsin.IncidentState) {
 	}
 }
 
-// look carries out what people asked for and makes the steps that are due.
+// look carries out what people asked for and makes the steps that are due. A signal does not
+// say which incident it is about. Where the doorbell was rung as well, one that was opened
+// meanwhile may be known to whoever asked and not here: then it looks before, too, as the
+// first look of a run does, since the run before it may have dropped the doorbell.
 func (i *incident) look(ctx workflow.Context) error {
-	i.drain()
+	unsure := i.drain() || !i.looked
 	asked := len(i.in.Asked) > 0
-	if i.last.ID != "" { // the first look finds out which incident it is
-		if err := i.carryOut(ctx); err != nil {
+	if unsure || !asked {
+		if err := i.step(ctx); err != nil {
 			return err
 		}
 	}
+	if !asked || i.last.ID == "" { // there is no such incident: step said so
+		return nil
+	}
+	if err := i.carryOut(ctx); err != nil {
+		return err
+	}
+	return i.step(ctx)
+}
+
+// step makes the steps that are due, and finds out how the incident stands.
+func (i *incident) step(ctx workflow.Context) error {
+	i.looked = true
 	summary := "look how the incident stands"
-	if i.last.Next != "" && i.last.Wait == 0 && !asked {
+	if i.last.Next != "" && i.last.Wait == 0 && len(i.in.Asked) == 0 {
 		summary = "escalate to " + i.last.Next
 	}
 	i.doing = summary

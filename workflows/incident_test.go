@@ -274,7 +274,27 @@ func TestIncidentContinuesAsNewWithItsSignals(t *testing.T) {
 	}
 	then := &plot{scenes: []func() activities.IncidentResult{scene(tocsin.IncidentResolved, 0)}}
 	play(t, then, in, nil)
-	then.want(t, "0s inc_1 acknowledged by dana on it", "0s step")
+	then.want(t, "0s step", "0s inc_1 acknowledged by dana on it", "0s step")
+}
+
+// The incident was resolved and opened anew, and somebody who sees the new one acknowledges
+// before a worker had a look: it is the new one that is acknowledged.
+func TestSignalBehindANewIncident(t *testing.T) {
+	t.Parallel()
+	var env *testsuite.TestWorkflowEnvironment
+	first := func() activities.IncidentResult { // as it stood before; both signals come together
+		env.SignalWorkflow(workflows.SignalIncidentChanged, nil)
+		env.SignalWorkflow(workflows.SignalAcknowledge, workflows.IncidentSignal{By: "dana"})
+		return scene(tocsin.IncidentOpen, time.Hour)()
+	}
+	second := func() activities.IncidentResult {
+		r := scene(tocsin.IncidentOpen, time.Hour)()
+		r.ID = "inc_2"
+		return r
+	}
+	p := &plot{scenes: []func() activities.IncidentResult{first, second, scene(tocsin.IncidentResolved, 0)}}
+	succeeded(t, play(t, p, workflows.IncidentInput{}, func(e *testsuite.TestWorkflowEnvironment) { env = e }))
+	p.want(t, "0s step", "0s step", "0s inc_2 acknowledged by dana", "0s step")
 }
 
 // The Web UI's card shows the steps and what comes next, and no text of a producer's breaks

@@ -16,7 +16,8 @@ import (
 type key struct{ source, id string }
 
 // newKeys inserts keys in sorted order, so that concurrent calls wait for each other
-// in one direction only. Numbers are handed out in the order of the batch, before the
+// in one direction only. Everybody locks incident_keys first, then event_keys, then repeats,
+// so that events are numbered in the order in which they change an incident. Numbers are handed out in the order of the batch, before the
 // join, since an incident's events must be delivered as they were submitted.
 const newKeys = `
 WITH numbers AS MATERIALIZED (SELECT place, nextval('event_seq') AS seq FROM generate_series(1, $5::integer) AS place),
@@ -41,10 +42,12 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 	var result tocsin.AppendResult
 	err := db.transact(ctx, "appending events", func(t *tx) error {
 		a := newAppend(batch)
+		if err := a.incidents.lock(ctx, t, batch); err != nil {
+			return err
+		}
 		var current int64
 		t.one(nil, `SELECT revision FROM config_revision`, nil, &current)
 		a.insertKeys(t)
-		a.incidents.lookUp(t, batch)
 		if err := t.flush(ctx); err != nil {
 			return err
 		}
@@ -172,7 +175,8 @@ func (a *appending) answers() []tocsin.Appended {
 	return out
 }
 
-// insertRows queues the events that are new and what is owed for them.
+// insertRows queues the events that are new and what is owed for them, and what incidents
+// come to.
 func (a *appending) insertRows(ctx context.Context, t *tx) error {
 	fresh := make([]int, 0, len(a.seqs))
 	for _, i := range a.firsts {
@@ -181,14 +185,11 @@ func (a *appending) insertRows(ctx context.Context, t *tx) error {
 		}
 	}
 	if len(fresh) == 0 {
+		a.incidents.keep(t)
 		return nil
 	}
 	slices.Sort(fresh) // rows lie in the order of their numbers
-	for _, i := range fresh {
-		a.incidents.want(&a.batch[i])
-	}
 	r := a.lockRepeats(t, fresh)
-	a.incidents.lock(t)
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
@@ -255,8 +256,8 @@ func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) error {
 	rows := obligations{moves: ledgerMoves{}}
 	var e *tocsin.Event
 	var seq int64
-	owe := func(o tocsin.Obligation) (suppressed bool, err error) {
-		if o.Suppressed == "" && r != nil && r.suppresses(o, e, a.receivedAt) {
+	owe := func(o tocsin.Obligation, anyway bool) (suppressed bool, err error) {
+		if o.Suppressed == "" && r != nil && r.suppresses(o, anyway, e, a.receivedAt) {
 			o.Suppressed = tocsin.ReasonRepeat
 		}
 		rows.add(o, seq, e)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -17,9 +18,23 @@ type escalations struct {
 	book     incidents.Book
 }
 
-// lookUp finds which events have an incident to change: most that are resolved have none.
-// Whoever opens one after this comes after them.
-func (x *escalations) lookUp(t *tx, batch []tocsin.NewEvent) {
+// lock finds and queues what locks the incidents that a batch is about, before any number
+// of an event is handed out: of what opens and ends an incident, the latest event is then the
+// one with the highest number. What turns out to be a duplicate has locked in vain.
+func (x *escalations) lock(ctx context.Context, t *tx, batch []tocsin.NewEvent) error {
+	if err := x.lookUp(ctx, t, batch); err != nil {
+		return err
+	}
+	for i := range batch {
+		x.want(&batch[i])
+	}
+	x.queueLock(t)
+	return nil
+}
+
+// lookUp finds which events have an incident to change. Most that are resolved have none,
+// and lock nothing: whoever opens one after this comes after them.
+func (x *escalations) lookUp(ctx context.Context, t *tx, batch []tocsin.NewEvent) error {
 	var keys []string
 	seen := map[string]bool{}
 	for i := range batch {
@@ -29,7 +44,7 @@ func (x *escalations) lookUp(t *tx, batch []tocsin.NewEvent) {
 		}
 	}
 	if len(keys) == 0 {
-		return
+		return nil
 	}
 	x.present = map[string]bool{}
 	t.queue(`SELECT dedup_key FROM incidents WHERE key = ANY($1::text[]) AND state <> 'resolved'`, keys).Query(func(rows pgx.Rows) error {
@@ -40,9 +55,10 @@ func (x *escalations) lookUp(t *tx, batch []tocsin.NewEvent) {
 		})
 		return err
 	})
+	return t.flush(ctx)
 }
 
-// want notes whose incident a new event needs.
+// want notes whose incident an event needs.
 func (x *escalations) want(n *tocsin.NewEvent) {
 	if !incidents.Opens(n) && !(incidents.Changes(n) && x.present[n.Event.DedupKey]) {
 		return
@@ -60,9 +76,9 @@ INSERT INTO incident_keys (key) SELECT k.key FROM unnest($1::text[]) WITH ORDINA
 ON CONFLICT (key) DO UPDATE SET key = excluded.key WHERE false
 RETURNING key`
 
-// lock queues what locks the incidents that are wanted, and reads them in a new statement,
-// which sees what others committed before the locks were had.
-func (x *escalations) lock(t *tx) {
+// queueLock queues what locks the incidents that are wanted, and reads them in a new
+// statement, which sees what others committed before the locks were had.
+func (x *escalations) queueLock(t *tx) {
 	if len(x.wanted) == 0 {
 		return
 	}

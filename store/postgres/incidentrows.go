@@ -26,6 +26,7 @@ type stepRow struct {
 	Unless  string           `json:"unless"`
 	State   tocsin.StepState `json:"state"`
 	Reason  string           `json:"reason"`
+	Seq     int64            `json:"seq"`
 	DueAt   time.Time        `json:"due_at"`
 	DoneAt  *time.Time       `json:"done_at"`
 }
@@ -33,7 +34,7 @@ type stepRow struct {
 func (r *stepRow) step() tocsin.IncidentStep {
 	s := tocsin.IncidentStep{
 		ID: r.Number, WebhookID: r.Webhook, To: r.To, After: tocsin.Duration(r.After), Unless: r.Unless,
-		State: r.State, Reason: r.Reason, DueAt: r.DueAt.UTC(),
+		State: r.State, Reason: r.Reason, Seq: r.Seq, DueAt: r.DueAt.UTC(),
 	}
 	if r.DoneAt != nil {
 		at := r.DoneAt.UTC()
@@ -110,7 +111,7 @@ func (t *tx) queueIncidents(all []*incidents.Incident) {
 
 func (t *tx) queueAdded(all []*incidents.Incident) {
 	var texts [6][]string
-	var afters []int64
+	var afters, seqs []int64
 	var due []time.Time
 	var done []*time.Time
 	for _, i := range all {
@@ -118,30 +119,33 @@ func (t *tx) queueAdded(all []*incidents.Incident) {
 			for c, text := range [...]string{i.ID, s.WebhookID, s.To, s.Unless, string(s.State), s.Reason} {
 				texts[c] = append(texts[c], text)
 			}
-			afters, due, done = append(afters, int64(s.After)), append(due, s.DueAt), append(done, s.DoneAt)
+			afters, seqs, due, done = append(afters, int64(s.After)), append(seqs, s.Seq), append(due, s.DueAt), append(done, s.DoneAt)
 		}
 	}
 	if len(due) > 0 {
-		t.queue(`INSERT INTO incident_steps (incident_id, webhook_id, to_id, unless, state, reason, after_ns, due_at, done_at)
-			SELECT n.incident_id, n.webhook_id, n.to_id, n.unless, n.state, n.reason, n.after_ns, n.due_at, n.done_at
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
-				WITH ORDINALITY AS n (incident_id, webhook_id, to_id, unless, state, reason, after_ns, due_at, done_at, rank) ORDER BY n.rank`,
-			texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], afters, due, done)
+		t.queue(`INSERT INTO incident_steps (incident_id, webhook_id, to_id, unless, state, reason, after_ns, seq, due_at, done_at)
+			SELECT n.incident_id, n.webhook_id, n.to_id, n.unless, n.state, n.reason, n.after_ns, n.seq, n.due_at, n.done_at
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::timestamptz[], $10::timestamptz[])
+				WITH ORDINALITY AS n (incident_id, webhook_id, to_id, unless, state, reason, after_ns, seq, due_at, done_at, rank) ORDER BY n.rank`,
+			texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], afters, seqs, due, done)
 	}
 }
 
 func (t *tx) queueMoved(all []*incidents.Incident) {
-	var ids []int64
-	var states, reasons []string
+	var ids, seqs []int64
+	var conditions, states, reasons []string
+	var due []time.Time
 	var done []*time.Time
 	for _, i := range all {
 		for _, s := range i.Moved() {
-			ids, states, reasons, done = append(ids, s.ID), append(states, string(s.State)), append(reasons, s.Reason), append(done, s.DoneAt)
+			ids, seqs, due, done = append(ids, s.ID), append(seqs, s.Seq), append(due, s.DueAt), append(done, s.DoneAt)
+			conditions, states, reasons = append(conditions, s.Unless), append(states, string(s.State)), append(reasons, s.Reason)
 		}
 	}
 	if len(ids) > 0 {
-		t.queue(`UPDATE incident_steps s SET state = n.state, reason = n.reason, done_at = n.done_at
-			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS n (number, state, reason, done_at)
-			WHERE s.number = n.number`, ids, states, reasons, done)
+		t.queue(`UPDATE incident_steps s SET unless = n.unless, state = n.state, reason = n.reason, seq = n.seq, due_at = n.due_at, done_at = n.done_at
+			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
+				AS n (number, unless, state, reason, seq, due_at, done_at)
+			WHERE s.number = n.number`, ids, conditions, states, reasons, seqs, due, done)
 	}
 }

@@ -100,7 +100,7 @@ WITH o AS (
 // to hear since nobody did anything is no repeat. Under the lock of the webhook's lease
 // nobody else moves its obligations, so that the generation is nobody else's; and the
 // event is there, since the incident refers to it.
-func (db *DB) Escalate(ctx context.Context, incidentID string, step int64, owed tocsin.Obligation, skip string) (tocsin.Incident, error) {
+func (db *DB) Escalate(ctx context.Context, incidentID string, step, seq int64, owed tocsin.Obligation, skip string) (tocsin.Incident, error) {
 	var all []tocsin.Incident
 	err := db.transact(ctx, "escalating", func(t *tx) error {
 		var now time.Time
@@ -117,12 +117,12 @@ func (db *DB) Escalate(ctx context.Context, incidentID string, step int64, owed 
 			return tocsin.ErrNotFound
 		}
 		i := incidents.Stored(all[0])
-		changed, err := i.Make(step, now, owed, skip)
+		changed, owe, err := i.Make(step, seq, now, owed, skip)
 		if err != nil || !changed {
 			return err
 		}
 		switch {
-		case owed.WebhookID == "":
+		case !owe:
 		case owed.Suppressed != "":
 			t.queue(oweSuppressed, owed.WebhookID, i.Seq, owed.Suppressed)
 		default:

@@ -47,7 +47,9 @@ func TestIncidentKeysAreForgotten(t *testing.T) {
 	first := fires(0, "never", time.Hour)
 	first.Owed[0].Escalate = nil
 	storetest.MustAppend(t, db, first)
-	storetest.MustAppend(t, db, fires(1, "never", time.Hour), fires(2, "over", 0), fires(3, "open", 0))
+	again := fires(0, "never", time.Hour) // known already: it opens none
+	storetest.MustAppend(t, db, again)
+	storetest.MustAppend(t, db, again, fires(2, "over", 0), fires(3, "open", 0))
 	end := storetest.Event(4)
 	end.DedupKey, end.Status = "over", tocsin.Resolved
 	storetest.MustAppend(t, db, storetest.Owe(end))
@@ -135,7 +137,7 @@ func TestEscalateWaitsForTheIncident(t *testing.T) {
 	g.waiting(1)
 	var got tocsin.Incident
 	escalated := later(func() (err error) {
-		got, err = db.Escalate(t.Context(), i.ID, i.Steps[0].ID, tocsin.Obligation{WebhookID: lead.ID}, "")
+		got, err = db.Escalate(t.Context(), i.ID, i.Steps[0].ID, i.Seq, tocsin.Obligation{WebhookID: lead.ID}, "")
 		return err
 	})
 	g.waiting(2)
@@ -238,7 +240,7 @@ func useIncidents(t *testing.T, db *postgres.DB, webhookID string, round int) {
 		"Escalate": func() error {
 			i, err := db.Incident(ctx, fmt.Sprint("inc_", 40099+100*round))
 			if err == nil {
-				_, err = db.Escalate(ctx, i.ID, i.Steps[0].ID, tocsin.Obligation{WebhookID: webhookID}, "")
+				_, err = db.Escalate(ctx, i.ID, i.Steps[0].ID, i.Seq, tocsin.Obligation{WebhookID: webhookID}, "")
 			}
 			return err
 		},

@@ -112,13 +112,14 @@ func (r *repeats) lock(t *tx, now time.Time) {
 	})
 }
 
-// suppresses reports whether an event says nothing new, and notes it otherwise.
-func (r *repeats) suppresses(o tocsin.Obligation, e *tocsin.Event, now time.Time) bool {
+// suppresses reports whether an event says nothing new, and notes it otherwise. What is
+// owed anyway is new.
+func (r *repeats) suppresses(o tocsin.Obligation, anyway bool, e *tocsin.Event, now time.Time) bool {
 	if o.RepeatAfter <= 0 {
 		return false
 	}
 	k := incident{o.WebhookID, e.DedupKey}
-	if last, known := r.last[k]; known && last.status == e.Status && now.Sub(last.at) < o.RepeatAfter {
+	if last, known := r.last[k]; !anyway && known && last.status == e.Status && now.Sub(last.at) < o.RepeatAfter {
 		return true
 	}
 	r.last[k] = lastOwed{e.Status, now}

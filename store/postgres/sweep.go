@@ -24,8 +24,14 @@ WITH old AS MATERIALIZED (
 ), bounds AS MATERIALIZED (SELECT min(seq) AS first, max(seq) AS last FROM old), owed AS MATERIALIZED (` + pendingWithin + `)
 SELECT o.seq, o.received_at, o.seq IN (SELECT seq FROM owed)
 	OR EXISTS (SELECT FROM delivery_events e WHERE e.seq = o.seq) OR EXISTS (SELECT FROM suppressed s WHERE s.seq = o.seq)
-	OR EXISTS (SELECT FROM incidents i WHERE i.seq = o.seq AND i.state <> 'resolved')
+	OR EXISTS (` + latestOf + ` OFFSET 0)
 FROM old o ORDER BY o.received_at, o.seq`
+
+// latestOf is the incident that refers to an event o, being not resolved. It is found by its
+// key, tocsin.IncidentKey, since an index on seq would make each event that fires again
+// costlier. With OFFSET 0 that is done only for events to which nothing else refers.
+const latestOf = `SELECT FROM events e JOIN incidents i ON i.key = encode(substr(sha256(convert_to(e.dedup_key, 'UTF8')), 1, 16), 'hex') COLLATE "C"
+		AND i.seq = e.seq AND i.state <> 'resolved' WHERE e.seq = o.seq`
 
 // pendingWithin are the events within bounds that are pending. OFFSET 0 makes it one
 // look at the index for each webhook.
@@ -169,7 +175,7 @@ WITH old_events AS MATERIALIZED (
 		AND NOT EXISTS (SELECT FROM delivery_events e JOIN deliveries d ON d.id = e.delivery_id
 			WHERE e.seq = o.seq AND (d.open OR d.finished_at >= $1))
 		AND NOT EXISTS (SELECT FROM suppressed s WHERE s.seq = o.seq AND s.at >= $1)
-		AND NOT EXISTS (SELECT FROM incidents i WHERE i.seq = o.seq AND i.state <> 'resolved')
+		AND NOT EXISTS (` + latestOf + `)
 )
 SELECT (SELECT count(*) FROM deliveries WHERE NOT open AND finished_at < $1),
 	(SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE NOT d.open AND d.finished_at < $1),

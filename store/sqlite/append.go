@@ -144,8 +144,8 @@ func (t *tx) addEvent(n *tocsin.NewEvent, book *incidents.Book, rows *newRows) e
 	}
 	rows.events = append(rows.events, row)
 	rows.keys = append(rows.keys, []any{e.Source, e.ID, e.Seq, n.Fingerprint, micros(t.now)})
-	return book.Append(n, e.Seq, t.now, func(o tocsin.Obligation) (suppressed bool, err error) {
-		repeat, err := t.repeats(o, &e)
+	return book.Append(n, e.Seq, t.now, func(o tocsin.Obligation, anyway bool) (suppressed bool, err error) {
+		repeat, err := t.repeats(o, anyway, &e)
 		if err != nil {
 			return false, err
 		}

@@ -25,7 +25,7 @@ func (t *tx) incidents(query string, args ...any) ([]incident, error) {
 	all, err := list(t, scanIncident, query, args...)
 	for k := range all {
 		if err == nil {
-			all[k].Steps, err = list(t, scanStep, `SELECT n, webhook_id, to_id, after_ns, unless, state, reason, due_at, done_at
+			all[k].Steps, err = list(t, scanStep, `SELECT n, webhook_id, to_id, after_ns, unless, state, reason, seq, due_at, done_at
 				FROM incident_steps WHERE incident_id = ? ORDER BY due_at, n`, all[k].ID)
 		}
 	}
@@ -34,7 +34,7 @@ func (t *tx) incidents(query string, args ...any) ([]incident, error) {
 
 func scanStep(r row) (s tocsin.IncidentStep, err error) {
 	var after int64
-	err = r.Scan(&s.ID, &s.WebhookID, &s.To, &after, &s.Unless, &s.State, &s.Reason, at{&s.DueAt}, atMaybe{&s.DoneAt})
+	err = r.Scan(&s.ID, &s.WebhookID, &s.To, &after, &s.Unless, &s.State, &s.Reason, &s.Seq, at{&s.DueAt}, atMaybe{&s.DoneAt})
 	s.After = tocsin.Duration(after)
 	return s, err
 }
@@ -84,15 +84,15 @@ func (t *tx) keepIncidents(all []*incidents.Incident) error {
 			return err
 		}
 		for _, s := range i.Added() {
-			if _, err := t.exec(`INSERT INTO incident_steps (incident_id, webhook_id, to_id, after_ns, unless, state, reason, due_at, done_at)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, i.ID, s.WebhookID, s.To, int64(s.After), s.Unless, string(s.State), s.Reason,
+			if _, err := t.exec(`INSERT INTO incident_steps (incident_id, webhook_id, to_id, after_ns, unless, state, reason, seq, due_at, done_at)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, i.ID, s.WebhookID, s.To, int64(s.After), s.Unless, string(s.State), s.Reason, s.Seq,
 				micros(s.DueAt), maybe(s.DoneAt)); err != nil {
 				return err
 			}
 		}
 		for _, s := range i.Moved() {
-			if _, err := t.exec(`UPDATE incident_steps SET state = ?, reason = ?, done_at = ? WHERE n = ?`,
-				string(s.State), s.Reason, maybe(s.DoneAt), s.ID); err != nil {
+			if _, err := t.exec(`UPDATE incident_steps SET unless = ?, state = ?, reason = ?, seq = ?, due_at = ?, done_at = ? WHERE n = ?`,
+				s.Unless, string(s.State), s.Reason, s.Seq, micros(s.DueAt), maybe(s.DoneAt), s.ID); err != nil {
 				return err
 			}
 		}

@@ -77,21 +77,21 @@ const nextGeneration = `(SELECT coalesce(max(generation) + 1, 0) FROM (
 // Escalate implements tocsin.Incidents. RepeatAfter is for Append alone: what people are to
 // hear since nobody did anything is no repeat. The event is there, since the incident
 // refers to it.
-func (db *DB) Escalate(ctx context.Context, incidentID string, step int64, owed tocsin.Obligation, skip string) (i tocsin.Incident, err error) {
+func (db *DB) Escalate(ctx context.Context, incidentID string, step, seq int64, owed tocsin.Obligation, skip string) (i tocsin.Incident, err error) {
 	err = db.write(ctx, "escalating", func(t *tx) error {
 		stored, err := t.incident(incidentByID, incidentID)
 		if err != nil {
 			return err
 		}
 		locked := incidents.Stored(stored)
-		changed, err := locked.Make(step, t.now, owed, skip)
+		changed, owe, err := locked.Make(step, seq, t.now, owed, skip)
 		if err != nil {
 			return err
 		}
 		if i = locked.Incident; !changed {
 			return nil
 		}
-		if owed.WebhookID != "" {
+		if owe {
 			if err := t.oweNext(i.Seq, owed); err != nil {
 				return err
 			}

@@ -8,8 +8,8 @@ import (
 )
 
 // repeats reports whether an event that is new says nothing new to a webhook, and
-// notes it otherwise. There is one writer, so nobody decides in between.
-func (t *tx) repeats(o tocsin.Obligation, e *tocsin.Event) (bool, error) {
+// notes it otherwise. What is owed anyway is new. There is one writer, so nobody decides in between.
+func (t *tx) repeats(o tocsin.Obligation, anyway bool, e *tocsin.Event) (bool, error) {
 	if o.Suppressed != "" || o.RepeatAfter <= 0 {
 		return false, nil
 	}
@@ -20,7 +20,7 @@ func (t *tx) repeats(o tocsin.Obligation, e *tocsin.Event) (bool, error) {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return false, err
-	case status == e.Status && micros(t.now)-received < o.RepeatAfter.Microseconds():
+	case !anyway && status == e.Status && micros(t.now)-received < o.RepeatAfter.Microseconds():
 		return true, nil
 	}
 	_, err = t.exec(`INSERT INTO repeats (webhook_id, dedup_key, status, at) VALUES (?, ?, ?, ?)

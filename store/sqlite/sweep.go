@@ -9,12 +9,13 @@ import (
 )
 
 // referred are the events from ?1 to ?2 that something refers to. Pending rows are found
-// by webhook.
+// by webhook, and incidents among the unresolved ones: there is no index on what changes with
+// every event that fires again.
 const referred = `
 	SELECT p.seq FROM webhooks w CROSS JOIN pending p ON p.webhook_id = w.id WHERE p.seq BETWEEN ?1 AND ?2
 	UNION SELECT seq FROM delivery_events WHERE seq BETWEEN ?1 AND ?2
 	UNION SELECT seq FROM suppressed WHERE seq BETWEEN ?1 AND ?2
-	UNION SELECT seq FROM incidents WHERE state <> 'resolved' AND seq BETWEEN ?1 AND ?2`
+	UNION SELECT seq FROM incidents INDEXED BY incidents_unresolved WHERE state <> 'resolved' AND seq BETWEEN ?1 AND ?2`
 
 // old is something of a certain age, and whether it is still needed.
 type old struct {
@@ -178,7 +179,7 @@ WITH kept (seq) AS MATERIALIZED (
 	SELECT seq FROM pending
 	UNION SELECT m.seq FROM deliveries d CROSS JOIN delivery_events m ON m.delivery = d.n WHERE d.finished_at IS NULL OR d.finished_at >= ?1
 	UNION SELECT seq FROM suppressed WHERE at >= ?1
-	UNION SELECT seq FROM incidents WHERE state <> 'resolved'
+	UNION SELECT seq FROM incidents INDEXED BY incidents_unresolved WHERE state <> 'resolved'
 ), old_events (seq) AS MATERIALIZED (
 	SELECT seq FROM events WHERE received_at < ?1 AND seq NOT IN (SELECT seq FROM kept)
 )

@@ -30,7 +30,7 @@ func stepAndEnd(k *kit) {
 		i := k.incident(key)
 		k.laterThan(i.Steps[0].DueAt)
 		escalate := func() {
-			if _, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, tocsin.Obligation{WebhookID: h[1].ID}, ""); err != nil {
+			if _, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, i.Seq, tocsin.Obligation{WebhookID: h[1].ID}, ""); err != nil {
 				k.t.Errorf("escalating: %v", err)
 			}
 		}
@@ -211,7 +211,7 @@ func (m *storm) attend(s tocsin.Store, r *rand.Rand, n int) error {
 		if step.State != tocsin.StepWaiting {
 			continue
 		}
-		if _, err := s.Escalate(m.ctx, i.ID, step.ID, tocsin.Obligation{WebhookID: step.To}, ""); err != nil {
+		if _, err := s.Escalate(m.ctx, i.ID, step.ID, i.Seq, tocsin.Obligation{WebhookID: step.To}, ""); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ func incidentOpens(k *kit) {
 		ID: got.ID, DedupKey: key, State: tocsin.IncidentOpen, Type: e.Type, Title: e.Title, Subject: e.Subject, Severity: e.Severity,
 		Events: 1, OpenedAt: at, UpdatedAt: at, Seq: e.Seq, Version: got.Version,
 		Steps: []tocsin.IncidentStep{
-			{WebhookID: a.ID, To: pager.ID, State: tocsin.StepDone, DueAt: at, DoneAt: &at},
+			{WebhookID: a.ID, To: pager.ID, State: tocsin.StepDone, Seq: e.Seq, DueAt: at, DoneAt: &at},
 			{WebhookID: a.ID, To: lead.ID, After: tocsin.Duration(time.Minute), State: tocsin.StepWaiting, DueAt: at.Add(time.Minute)},
 			{WebhookID: a.ID, To: lead.ID, After: tocsin.Duration(30 * time.Minute), Unless: "acknowledged", State: tocsin.StepWaiting, DueAt: at.Add(30 * time.Minute)},
 		},
@@ -196,7 +196,7 @@ func incidentRepeats(k *kit) {
 	k.appended(repeat(5, "x", tocsin.Resolved, time.Hour, b), []string{b})
 	never := firing(6, "y", a, often)
 	never.Owed[0].RepeatAfter = time.Hour
-	k.append(repeat(7, "y", tocsin.Firing, time.Hour, a), never)
+	k.append(firing(9, "y", b, after(time.Hour, b)), repeat(7, "y", tocsin.Firing, time.Hour, a), never)
 	k.appended(repeat(8, "y", tocsin.Firing, time.Hour, pager), []string{pager})
 }
 

@@ -10,6 +10,7 @@ import (
 var stepCases = []testCase{
 	{"a step that is due owes the latest event", stepDue},
 	{"a step that is not due, or not waiting, changes nothing", stepNot},
+	{"what is due for an event that is not the latest any more", stepStale},
 	{"a step may be skipped, or suppressed", stepSkipped},
 	{"a step owes the next generation", stepGeneration},
 	{"a step is no repeat", stepNoRepeat},
@@ -35,7 +36,7 @@ func (k *kit) escalate(i tocsin.Incident, s tocsin.IncidentStep, skip string) to
 	if skip != "" {
 		owed = tocsin.Obligation{}
 	}
-	got, err := k.s.Escalate(k.ctx, i.ID, s.ID, owed, skip)
+	got, err := k.s.Escalate(k.ctx, i.ID, s.ID, i.Seq, owed, skip)
 	k.ok(err)
 	stored, err := k.s.Incident(k.ctx, i.ID)
 	k.ok(err)
@@ -54,7 +55,7 @@ func stepDue(k *kit) {
 	want := before
 	want.Version, want.UpdatedAt = got.Version, got.UpdatedAt
 	done := before.Steps[0]
-	done.State, done.DoneAt = tocsin.StepDone, got.Steps[0].DoneAt
+	done.State, done.DoneAt, done.Seq = tocsin.StepDone, got.Steps[0].DoneAt, k.event(1).Seq
 	want.Steps = []tocsin.IncidentStep{done}
 	k.same("after the step", got, want)
 	if got.Version <= before.Version || done.DoneAt == nil || done.DoneAt.Before(done.DueAt) || got.UpdatedAt.Before(*done.DoneAt) {
@@ -73,19 +74,19 @@ func stepDue(k *kit) {
 func stepNot(k *kit) {
 	h := k.hooks("a", "lead")
 	a, lead := h[0].ID, h[1].ID
-	_, err := k.s.Escalate(k.ctx, "inc_none", 1, tocsin.Obligation{WebhookID: lead}, "")
+	_, err := k.s.Escalate(k.ctx, "inc_none", 1, 1, tocsin.Obligation{WebhookID: lead}, "")
 	k.is(err, tocsin.ErrNotFound)
 	k.append(firing(0, "x", a, after(soon, lead), after(time.Hour, lead), after(0, lead)), firing(1, "y", a, after(soon, lead)))
 	x := k.incident("x") // by time: at once, soon, in an hour
 	x = k.escalate(x, x.Steps[1], "")
 	for _, s := range x.Steps {
 		for _, o := range []tocsin.Obligation{{WebhookID: lead}, {}} {
-			got, err := k.s.Escalate(k.ctx, x.ID, s.ID, o, "too late")
+			got, err := k.s.Escalate(k.ctx, x.ID, s.ID, x.Seq, o, "too late")
 			k.ok(err)
 			k.same("at "+string(s.State)+" after "+s.After.String(), got, x)
 		}
 	}
-	got, err := k.s.Escalate(k.ctx, x.ID, k.incident("y").Steps[0].ID, tocsin.Obligation{WebhookID: lead}, "")
+	got, err := k.s.Escalate(k.ctx, x.ID, k.incident("y").Steps[0].ID, x.Seq, tocsin.Obligation{WebhookID: lead}, "")
 	k.ok(err)
 	k.same("by a step of another incident", got, x)
 	k.append(resolving(2, "y", lead))
@@ -106,7 +107,7 @@ func stepSkipped(k *kit) {
 	}
 	k.same("accepted", CheckLedger(k.t, k.s)[lead].Accepted, int64(0))
 	k.laterThan(before.Steps[1].DueAt)
-	got, err := k.s.Escalate(k.ctx, got.ID, before.Steps[1].ID, tocsin.Obligation{WebhookID: lead, Suppressed: tocsin.MutedBy("mute_1")}, "")
+	got, err := k.s.Escalate(k.ctx, got.ID, before.Steps[1].ID, got.Seq, tocsin.Obligation{WebhookID: lead, Suppressed: tocsin.MutedBy("mute_1")}, "")
 	k.ok(err)
 	k.same("steps", steps(got), []string{lead + " skipped: webhook deleted", lead + " done"})
 	k.same("for lead", k.verdicts(h[1], 0, 1), []string{"muted mute_1"})
@@ -138,7 +139,7 @@ func stepGeneration(k *kit) {
 	k.escalate(i, i.Steps[2], "")
 	k.same("after a suppressed one", generations(), []int64{0, 1, 2, 3})
 	k.laterThan(i.Steps[3].DueAt)
-	_, err = k.s.Escalate(k.ctx, i.ID, i.Steps[3].ID, tocsin.Obligation{WebhookID: w.ID, Suppressed: tocsin.MutedBy("mute_1")}, "")
+	_, err = k.s.Escalate(k.ctx, i.ID, i.Steps[3].ID, i.Seq, tocsin.Obligation{WebhookID: w.ID, Suppressed: tocsin.MutedBy("mute_1")}, "")
 	k.ok(err)
 	k.same("suppressed at once", generations(), []int64{0, 1, 2, 3, 4})
 	k.balance(w, tocsin.Balance{Accepted: 5, Delivered: 2, Pending: 1, Suppressed: 2})
@@ -152,7 +153,7 @@ func stepNoRepeat(k *kit) {
 	k.append(n)
 	i := k.incident("x")
 	k.laterThan(i.Steps[0].DueAt)
-	_, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, tocsin.Obligation{WebhookID: w.ID, RepeatAfter: time.Hour}, "")
+	_, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, i.Seq, tocsin.Obligation{WebhookID: w.ID, RepeatAfter: time.Hour}, "")
 	k.ok(err)
 	k.balance(w, tocsin.Balance{Accepted: 2, Pending: 2})
 }
@@ -162,7 +163,7 @@ func stepElsewhere(k *kit) {
 	k.append(firing(0, "x", h[0].ID, after(soon, h[1].ID)))
 	i := k.incident("x")
 	k.laterThan(i.Steps[0].DueAt)
-	_, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, tocsin.Obligation{WebhookID: h[0].ID}, "")
+	_, err := k.s.Escalate(k.ctx, i.ID, i.Steps[0].ID, i.Seq, tocsin.Obligation{WebhookID: h[0].ID}, "")
 	k.code(err, tocsin.CodeInvalid)
 	k.same("afterwards", k.incident("x"), i)
 	k.balance(h[0], tocsin.Balance{Accepted: 1, Pending: 1})

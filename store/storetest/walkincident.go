@@ -84,10 +84,10 @@ func (w *walk) attended(tocsin.Webhook) {
 			}
 		}
 		for range 1 + w.r.IntN(2) {
-			got, err := w.s.Escalate(w.ctx, i.ID, s.ID, owed, "enough")
+			got, err := w.s.Escalate(w.ctx, i.ID, s.ID, i.Seq, owed, "enough")
 			w.ok(err)
 			after := got.Steps[slices.IndexFunc(got.Steps, func(other tocsin.IncidentStep) bool { return other.ID == s.ID })]
-			if s.State == tocsin.StepWaiting && after.State == tocsin.StepDone {
+			if s.State == tocsin.StepWaiting && after.Seq != 0 {
 				w.accepted[s.To]++
 			}
 			s = after

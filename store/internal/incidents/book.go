@@ -41,37 +41,25 @@ func (b *Book) Keys() (keys []string) {
 	return slices.Compact(keys)
 }
 
-// Owe notes that the event is owed, or suppresses it, and reports which.
-type Owe func(tocsin.Obligation) (suppressed bool, err error)
+// Owe notes that the event is owed, or suppresses it, and reports which. What is owed anyway
+// is no repeat, whatever came before.
+type Owe func(o tocsin.Obligation, anyway bool) (suppressed bool, err error)
 
 // Append does what the next event of a batch does, which got the number seq: it owes what
 // is owed for it in any case, and what incidents bring.
 func (b *Book) Append(n *tocsin.NewEvent, seq int64, now time.Time, owe Owe) error {
-	var steps []step
-	for _, o := range n.Owed {
-		suppressed, err := owe(o)
-		if err != nil {
-			return err
-		}
-		if suppressed {
-			continue
-		}
-		for _, e := range o.Escalate {
-			steps = append(steps, step{o.WebhookID, e})
-		}
-	}
-	fires := n.Event.Status == tocsin.Firing && len(steps) > 0
-	if Changes(n) && b.open[n.Event.DedupKey] == nil || !Changes(n) && !fires {
-		return nil // as most are
-	}
-	a := appending{Book: b, NewEvent: n, now: now, owe: owe}
+	a := appending{Book: b, NewEvent: n, seq: seq, now: now, owe: owe}
+	i := a.changes()
+	steps, err := a.oweOwed(i)
 	switch {
-	case n.Change != nil:
-		return a.change()
-	case n.Event.Status == tocsin.Resolved:
-		return a.resolve(b.open[n.Event.DedupKey], "")
+	case err != nil:
+		return err
+	case i != nil:
+		return a.change(i)
+	case n.Change == nil && n.Event.Status == tocsin.Firing && len(steps) > 0:
+		return a.fire(steps)
 	}
-	return a.fire(seq, steps)
+	return nil // as most do
 }
 
 // step is one that the obligation of a webhook brings.
@@ -84,9 +72,57 @@ type step struct {
 type appending struct {
 	*Book
 	*tocsin.NewEvent
+	seq   int64
 	now   time.Time
 	owe   Owe
 	extra []string // webhooks that are owed it beside those of Owed
+}
+
+// changes returns the incident that the event changes: nil for most.
+func (a *appending) changes() *Incident {
+	if !Changes(a.NewEvent) {
+		return nil
+	}
+	i := a.open[a.Event.DedupKey]
+	if c := a.Change; i != nil && c != nil {
+		can := c.To == tocsin.IncidentResolved || c.To == tocsin.IncidentAcknowledged && i.State == tocsin.IncidentOpen
+		if i.ID != c.ID || !can {
+			return nil // it is too late for that
+		}
+	}
+	return i
+}
+
+// oweOwed owes what is owed for the event in any case, and returns the steps that this
+// brings. What opens an incident is no repeat of what people heard before the last one
+// ended. Whoever an incident that it changes has reached is owed it as Reach says.
+func (a *appending) oweOwed(changed *Incident) (steps []step, err error) {
+	opens := a.open[a.Event.DedupKey] == nil && Opens(a.NewEvent)
+	var reached []string
+	if changed != nil {
+		reached = changed.reached()
+	}
+	for _, o := range a.Owed {
+		if n := a.reach(o.WebhookID); n >= 0 && slices.Contains(reached, o.WebhookID) {
+			o = a.Reach[n]
+		}
+		suppressed, err := a.owe(o, opens && len(o.Escalate) > 0)
+		if err != nil {
+			return nil, err
+		}
+		if suppressed {
+			continue
+		}
+		for _, e := range o.Escalate {
+			steps = append(steps, step{o.WebhookID, e})
+		}
+	}
+	return steps, nil
+}
+
+// reach returns the place of a webhook in Reach, or -1.
+func (a *appending) reach(id string) int {
+	return slices.IndexFunc(a.Reach, func(o tocsin.Obligation) bool { return o.WebhookID == id })
 }
 
 // oweOnce owes the event, unless it is owed to the webhook already: suppressed, too, since
@@ -97,7 +133,7 @@ func (a *appending) oweOnce(o tocsin.Obligation) error {
 		return nil
 	}
 	a.extra = append(a.extra, o.WebhookID)
-	_, err := a.owe(o)
+	_, err := a.owe(o, false)
 	return err
 }
 
@@ -110,7 +146,7 @@ func (a *appending) note(i *Incident) {
 }
 
 // fire opens an incident or goes on with it, and makes its steps.
-func (a *appending) fire(seq int64, steps []step) error {
+func (a *appending) fire(steps []step) error {
 	e := &a.Event
 	i := a.open[e.DedupKey]
 	if i == nil {
@@ -121,13 +157,15 @@ func (a *appending) fire(seq int64, steps []step) error {
 	}
 	worse := e.Severity > i.Severity
 	i.Type, i.Title, i.Subject, i.Severity = e.Type, e.Title, e.Subject, max(i.Severity, e.Severity)
-	i.Seq = seq
+	i.Seq = a.seq
 	i.Events++
 	i.stamp(a.now)
 	a.note(i)
-	had := len(i.Steps)
+	news := worse
 	for _, s := range steps {
-		i.add(s, a.now)
+		if i.add(s, a.now) {
+			news = true
+		}
 		if s.After > 0 || i.calm(s) {
 			continue
 		}
@@ -135,7 +173,7 @@ func (a *appending) fire(seq int64, steps []step) error {
 			return err
 		}
 	}
-	if worse || len(i.Steps) > had {
+	if news {
 		i.touch(a.now)
 	}
 	return nil
@@ -146,37 +184,51 @@ func (i *Incident) calm(s step) bool {
 	return s.Unless == tocsin.UnlessAcknowledged && i.State == tocsin.IncidentAcknowledged
 }
 
-// add makes a step, unless there is one.
-func (i *Incident) add(s step, now time.Time) {
-	for _, have := range i.Steps {
-		if have.WebhookID == s.from && have.To == s.WebhookID && have.After.Std() == s.After {
-			return
+// add makes a step of the latest event, unless there is one that says as much. It reports
+// whether it did, or made that one stricter.
+func (i *Incident) add(s step, now time.Time) bool {
+	for n := range i.Steps {
+		if have := &i.Steps[n]; have.WebhookID == s.from && have.To == s.WebhookID && have.After.Std() == s.After {
+			return i.tighten(have, s, now)
 		}
 	}
-	made := tocsin.IncidentStep{
-		WebhookID: s.from, To: s.WebhookID, After: tocsin.Duration(s.After), Unless: s.Unless,
-		State: tocsin.StepWaiting, DueAt: now.Add(s.After),
-	}
-	switch {
-	case i.calm(s):
-		made.State, made.Reason = tocsin.StepSkipped, acknowledged
-	case s.After <= 0:
-		made.State, made.DoneAt = tocsin.StepDone, &now
+	made := tocsin.IncidentStep{WebhookID: s.from, To: s.WebhookID, After: tocsin.Duration(s.After), Unless: s.Unless}
+	i.start(&made, now)
+	if i.calm(s) {
+		made.State, made.Reason, made.Seq, made.DoneAt = tocsin.StepSkipped, acknowledged, 0, nil
 	}
 	i.Steps = append(i.Steps, made)
+	return true
 }
 
-// change does what a person said, if it still can.
-func (a *appending) change() error {
-	i := a.open[a.Event.DedupKey]
-	if i.ID != a.Change.ID {
-		return nil // that one is resolved
+// tighten drops the condition of a step that another event asks for without one.
+func (i *Incident) tighten(have *tocsin.IncidentStep, s step, now time.Time) bool {
+	if have.Unless == "" || s.Unless != "" {
+		return false
 	}
-	if a.Change.To == tocsin.IncidentResolved {
+	have.Unless = ""
+	if have.State == tocsin.StepSkipped && have.Reason == acknowledged {
+		have.Reason = ""
+		i.start(have, now)
+	}
+	return true
+}
+
+// start lets a step wait for its time; without After it is done at once.
+func (i *Incident) start(s *tocsin.IncidentStep, now time.Time) {
+	s.State, s.DueAt = tocsin.StepWaiting, now.Add(s.After.Std())
+	if s.After <= 0 {
+		s.State, s.Seq, s.DoneAt = tocsin.StepDone, i.Seq, &now
+	}
+}
+
+// change does to an incident what the event or a person says.
+func (a *appending) change(i *Incident) error {
+	switch {
+	case a.Change == nil:
+		return a.resolve(i, "")
+	case a.Change.To == tocsin.IncidentResolved:
 		return a.resolve(i, a.Change.By)
-	}
-	if i.State != tocsin.IncidentOpen || a.Change.To != tocsin.IncidentAcknowledged {
-		return nil
 	}
 	now := a.now
 	i.State, i.AcknowledgedAt, i.AcknowledgedBy = tocsin.IncidentAcknowledged, &now, a.Change.By
@@ -200,7 +252,7 @@ func (a *appending) resolve(i *Incident, by string) error {
 // tell owes the event to the webhooks that the incident has reached.
 func (a *appending) tell(i *Incident) error {
 	for _, id := range i.reached() {
-		n := slices.IndexFunc(a.Reach, func(o tocsin.Obligation) bool { return o.WebhookID == id })
+		n := a.reach(id)
 		if n < 0 {
 			continue
 		}

@@ -53,17 +53,13 @@ type Incident struct {
 	Fresh  bool // not stored yet
 	noted  bool // among the changed
 	news   bool // changed in a way that its workflow acts on
-	stored []tocsin.StepState
+	stored []tocsin.IncidentStep
 }
 
 // Stored returns an incident as it was read, its steps in any order.
 func Stored(i tocsin.Incident) *Incident {
 	Sort(i.Steps)
-	s := &Incident{Incident: i}
-	for _, step := range i.Steps {
-		s.stored = append(s.stored, step.State)
-	}
-	return s
+	return &Incident{Incident: i, stored: slices.Clone(i.Steps)}
 }
 
 // Sort puts steps in the order of Incident.Steps. Those of one moment are in the order in
@@ -80,10 +76,10 @@ func Sort(steps []tocsin.IncidentStep) {
 // Added returns the steps that are not stored yet.
 func (i *Incident) Added() []tocsin.IncidentStep { return i.Steps[len(i.stored):] }
 
-// Moved returns the stored steps that are in another state now.
+// Moved returns the stored steps that are not as they were.
 func (i *Incident) Moved() (moved []tocsin.IncidentStep) {
-	for n, state := range i.stored {
-		if i.Steps[n].State != state {
+	for n, was := range i.stored {
+		if i.Steps[n] != was {
 			moved = append(moved, i.Steps[n])
 		}
 	}
@@ -125,25 +121,38 @@ func (i *Incident) reached() (ids []string) {
 
 // Make makes a step of Escalate, which is done when the step's webhook is to be owed, and
 // skipped otherwise. It reports whether that changed anything: the step is there, waiting,
-// and due. Whoever escalates has seen the incident as it is then.
-func (i *Incident) Make(id int64, now time.Time, owed tocsin.Obligation, skip string) (changed bool, err error) {
+// and due, and seq the latest event that fired; and whether the webhook is to be owed the
+// event. Whoever escalates has seen the incident as it is then.
+func (i *Incident) Make(id, seq int64, now time.Time, owed tocsin.Obligation, skip string) (changed, owe bool, err error) {
 	n := slices.IndexFunc(i.Steps, func(s tocsin.IncidentStep) bool { return s.ID == id })
-	if n < 0 || i.Steps[n].State != tocsin.StepWaiting || i.Steps[n].DueAt.After(now) {
-		return false, nil
+	if n < 0 || i.Seq != seq || i.Steps[n].State != tocsin.StepWaiting || i.Steps[n].DueAt.After(now) {
+		return false, false, nil
 	}
 	s := &i.Steps[n]
 	switch owed.WebhookID {
 	case "":
 		s.State, s.Reason = tocsin.StepSkipped, skip
 	case s.To:
+		if owe = !i.knows(s); owe {
+			s.Seq = seq
+		}
 		s.State, s.DoneAt = tocsin.StepDone, &now
 	default:
-		return false, tocsin.Invalid("webhook", "%q is not whom step %d leads to; allowed: %q", owed.WebhookID, id, s.To)
+		return false, false, tocsin.Invalid("webhook", "%q is not whom step %d leads to; allowed: %q", owed.WebhookID, id, s.To)
 	}
 	seen := i.Attended == i.Version
 	i.touch(now)
 	if seen {
 		i.Attended = i.Version
 	}
-	return true, nil
+	return true, owe, nil
+}
+
+// knows reports whether a step of another webhook has owed the latest event to the webhook
+// that s leads to, when s was due already. What one webhook says twice is meant, as is what
+// is due later.
+func (i *Incident) knows(s *tocsin.IncidentStep) bool {
+	return slices.ContainsFunc(i.Steps, func(o tocsin.IncidentStep) bool {
+		return o.To == s.To && o.WebhookID != s.WebhookID && o.State == tocsin.StepDone && o.Seq == i.Seq && !o.DoneAt.Before(s.DueAt)
+	})
 }

@@ -15,7 +15,7 @@ CREATE TABLE incidents (
     type            text NOT NULL, -- this and the next three are of the latest event that fired
     title           text NOT NULL,
     subject         text NOT NULL,
-    seq             bigint NOT NULL,
+    seq             bigint NOT NULL, -- in no index, so that firing again is a cheap update
     severity        smallint NOT NULL, -- the highest so far
     events          integer NOT NULL,
     opened_at       timestamptz NOT NULL,
@@ -30,8 +30,6 @@ CREATE TABLE incidents (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX incidents_unresolved ON incidents (key) WHERE state <> 'resolved';
 CREATE INDEX incidents_key ON incidents (key, number);
--- For those who prune events: what still refers to them.
-CREATE INDEX incidents_seq ON incidents (seq) WHERE state <> 'resolved';
 CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE state = 'resolved';
 CREATE INDEX incidents_unseen ON incidents (unseen_since) WHERE unseen_since IS NOT NULL;
 
@@ -44,6 +42,7 @@ CREATE TABLE incident_steps (
     unless      text NOT NULL,
     state       text NOT NULL,
     reason      text NOT NULL,
+    seq         bigint NOT NULL DEFAULT 0, -- the event that was owed, if any
     due_at      timestamptz NOT NULL,
     done_at     timestamptz,
     UNIQUE (incident_id, webhook_id, to_id, after_ns)

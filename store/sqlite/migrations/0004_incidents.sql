@@ -24,8 +24,6 @@ CREATE TABLE incidents (
 ) STRICT;
 CREATE UNIQUE INDEX incidents_unresolved ON incidents (key) WHERE state <> 'resolved';
 CREATE INDEX incidents_key ON incidents (key, n);
--- For those who prune events: what still refers to them.
-CREATE INDEX incidents_seq ON incidents (seq) WHERE state <> 'resolved';
 CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE state = 'resolved';
 CREATE INDEX incidents_unseen ON incidents (unseen_since) WHERE unseen_since IS NOT NULL;
 
@@ -38,6 +36,7 @@ CREATE TABLE incident_steps (
   unless      TEXT NOT NULL,
   state       TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'skipped')),
   reason      TEXT NOT NULL,
+  seq         INTEGER NOT NULL DEFAULT 0, -- the event that was owed, if any
   due_at      INTEGER NOT NULL,
   done_at     INTEGER,
   UNIQUE (incident_id, webhook_id, to_id, after_ns)
