@@ -108,9 +108,12 @@ func (w *wire) drip(conn net.Conn, text string) {
 
 // flood answers the same for ever, or up to a number of bytes.
 func (w *wire) flood(conn net.Conn, text string, limit int64) {
-	chunk := strings.Repeat(text, max(1, 64<<10/len(text)))
+	// As bytes, once: what this end allocates must not count as the client's.
+	chunk := []byte(strings.Repeat(text, max(1, 64<<10/len(text))))
 	for limit < 0 || w.sent.Load() < limit {
-		if !w.write(conn, chunk) {
+		n, err := conn.Write(chunk)
+		w.sent.Add(int64(n))
+		if err != nil {
 			return
 		}
 	}
