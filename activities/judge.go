@@ -200,7 +200,9 @@ func hold(s standing, c tocsin.Claimed, a tocsin.Attempt, o tocsin.Outcome, fail
 			o.Rejected = true
 			o.WebhookReason = fmt.Sprintf("%d events rejected in a row: %s", s.rejections+1, fail.Error())
 		}
-		if gaveUp(s, c) {
+		// Only where others go through to this day: what nothing gets past for long, such as a
+		// key that was withdrawn, is no delivery's own.
+		if gaveUp(s, c) && !stuck(s, c) {
 			o.State, o.Reason = tocsin.DeliveryDead, fmt.Sprintf("not accepted within retry_for (%s): %s", s.webhook.RetryFor, fail.Error())
 		}
 	default:
@@ -270,6 +272,11 @@ func inDays(d time.Duration) string {
 // attempts, while the webhook delivered something else.
 func gaveUp(s standing, c tocsin.Claimed) bool {
 	return own(s, c) && s.webhook.RetryFor > 0 && c.At.Sub(*c.Delivery.FirstAttempt) >= s.webhook.RetryFor.Std()
+}
+
+// stuck reports whether nothing at all was accepted for half of retry_for.
+func stuck(s standing, c tocsin.Claimed) bool {
+	return s.failingSince != nil && c.At.Sub(*s.failingSince) >= s.webhook.RetryFor.Std()/2
 }
 
 // own reports whether the failure seems to be the delivery's own: another of the webhook was

@@ -115,5 +115,5 @@ func (d *dialogue) classify(at step, err error) error {
 	said := post.Errorf(post.ClassStatus, "sending mail: %s: answered %d %s", at, r.Code, text)
 	// To a message there is yes and no; what is neither leaves it unknown.
 	unknown := at == stepMessage && (r.Code < 400 || r.Code > 599)
-	return &tocsin.SendError{Fault: fault(at, r.Code, r.Msg), Unsure: unknown, Err: said}
+	return &tocsin.SendError{Fault: fault(at, r.Code, r.Msg), Unsure: unknown, Err: &answered{said, at, r.Code}}
 }

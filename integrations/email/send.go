@@ -47,14 +47,14 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 	x := s.record(to, msg, post.MaxRequestKept)
 	sent, err := s.transact(ctx, to, msg, &x)
 	receipt.Exchanges = []tocsin.Exchange{x}
-	switch {
-	case err != nil && len(known.Done) > 0 && tocsin.Classify(err).Fault == tocsin.FaultEvent:
-		// The others have this very message: it must be neither split nor given up.
-		for _, addr := range to {
-			sent.refused = append(sent.refused, refusal{to: addr, err: err})
+	if err != nil {
+		ok := false
+		if len(known.Done) > 0 {
+			sent, ok = rest(to, err)
 		}
-	case err != nil:
-		return receipt, err
+		if !ok {
+			return receipt, err
+		}
 	}
 	return s.conclude(ctx, n, known, sent, receipt)
 }

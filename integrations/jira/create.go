@@ -45,7 +45,7 @@ func (r *run) create(ctx context.Context, incidents []*incident, without []strin
 		fields := dispensable(errs[i])
 		switch {
 		case errs[i] == nil:
-			r.opened(inc, created[i])
+			r.opened(ctx, inc, created[i])
 		case len(fields) > 0 && without == nil:
 			again, dropped = append(again, inc), append(dropped, fields...)
 		default:
@@ -102,10 +102,15 @@ func (r *run) doubt(inc *incident) {
 	r.remember(inc, to)
 }
 
-// opened remembers a new ticket; its first event is in it.
-func (r *run) opened(inc *incident, issue jira.Issue) {
+// opened remembers a new ticket; its first event is in it. One that takes the place of another
+// is looked at: when it is out of reach later, it matters whether it ever was within.
+func (r *run) opened(ctx context.Context, inc *incident, issue jira.Issue) {
 	to := inc.ref.without(open)
 	to.ID, to.Key, to.Said = issue.ID, issue.Key, eventMark(r.n.WebhookID, r.event(inc))
+	if to.LostID != "" {
+		_, err := r.api.look(ctx, to.ticket(), false)
+		to.Seen = err == nil // if it is not known, the next event tells
+	}
 	r.remember(inc, to)
 	r.told(inc)
 }

@@ -84,15 +84,15 @@ func (r *run) fail(inc *incident, err error) {
 	r.stop(err)
 }
 
-// state remembers how the ticket stands.
+// state remembers how the ticket stands, which Jira has shown.
 func (r *run) state(inc *incident, done bool) {
 	status := open
 	if done {
 		status = resolved
 	}
-	if inc.ref.Status != status {
+	if inc.ref.Status != status || !inc.ref.Seen {
 		to := inc.ref
-		to.Status = status
+		to.Status, to.Seen = status, true
 		r.remember(inc, to)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 )
 
 // A ticket may be out of reach: deleted, moved to a project that the account may not see,
@@ -32,9 +33,15 @@ func (r *run) welcome(ctx context.Context) bool {
 }
 
 // lose remembers that a ticket is out of reach. The incident has none then: if the next
-// event fires, it gets a new one, which says where it comes from.
+// event fires, it gets a new one, which says where it comes from. A second ticket that the
+// account has never seen is no affair of the incident: every further one would be lost as well.
 func (r *run) lose(ctx context.Context, inc *incident, err error) {
 	if !r.welcome(ctx) {
+		return
+	}
+	if inc.ref.LostID != "" && !inc.ref.Seen {
+		r.stop(tocsin.Refused(post.Errorf(post.ClassStatus, "tickets that Tocsin creates are out of its reach; give the account "+
+			"the right to browse and comment on them, or set a security level that includes it: %v", err)))
 		return
 	}
 	r.warn(ctx, inc, "a jira ticket is out of reach; the next alert of its incident gets a new one", err)
@@ -44,12 +51,19 @@ func (r *run) lose(ctx context.Context, inc *incident, err error) {
 // unsaid handles a comment that this account may not make on a ticket that it sees. What
 // fires gets a new ticket, once. What else happened is nothing that people must not miss, and
 // a ticket that was just reopened, or that took the place of another one, is open and says
-// enough: otherwise a project without the right to comment got a ticket for every event.
+// enough: otherwise a project without the right to comment got a ticket for every event. 404
+// may mean that such a ticket was deleted just now, so it is looked at once more.
 func (r *run) unsaid(ctx context.Context, inc *incident, e *tocsin.Event, moved, done bool, err error) {
 	replaced := inc.ref.LostID != "" && !done
-	if kindOf(e) == fires && !moved && (!replaced || statusOf(err) == http.StatusNotFound) {
+	if kindOf(e) == fires && !moved && !replaced {
 		r.lose(ctx, inc, err)
 		return
+	}
+	if kindOf(e) == fires && !moved && statusOf(err) == http.StatusNotFound {
+		if _, gone := r.api.look(ctx, inc.ref.ticket(), false); gone != nil {
+			r.fault(ctx, inc, gone)
+			return
+		}
 	}
 	if r.welcome(ctx) {
 		r.warn(ctx, inc, "jira lets nothing be said on a ticket; the event counts as delivered", err)

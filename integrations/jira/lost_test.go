@@ -165,7 +165,7 @@ func TestTheSearchShowsWhatIsGone(t *testing.T) {
 		if f.cloud {
 			search += "/jql"
 		}
-		f.want(search, "GET issue/10001", "GET project/SEC", "POST issue")
+		f.want(search, "GET issue/10001", "GET project/SEC", "POST issue", "GET issue/10002")
 
 		// Once more, with a ticket that is created and forgotten: the old one is no candidate.
 		w.attempt(false, false, event("k", 3))

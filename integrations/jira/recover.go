@@ -81,7 +81,7 @@ func (r *run) stillWanted(inc *incident) bool {
 // the one that created it.
 func (r *run) adopt(inc *incident, issue jira.Issue) {
 	to := inc.ref.without(open)
-	to.ID, to.Key = issue.ID, issue.Key
+	to.ID, to.Key, to.Seen = issue.ID, issue.Key, true
 	if isDone(issue) {
 		to.Status = resolved
 	}

@@ -41,6 +41,8 @@ type ref struct {
 	// LostID and LostKey are of the ticket that was out of reach before this one.
 	LostID  string `json:"lost_id,omitempty"`
 	LostKey string `json:"lost_key,omitempty"`
+	// Seen says that Jira has shown this ticket to the account.
+	Seen bool `json:"seen,omitempty"`
 }
 
 // readRef reads a stored ref. What is of another Jira, or says nothing, is none.
