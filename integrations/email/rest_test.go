@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
@@ -11,14 +12,15 @@ import (
 )
 
 // later is a server that puts one recipient off, and gives the second attempt and all after
-// it another answer.
-func later(t *testing.T, attempt *int, verb, reply string) *smtpd {
+// it another answer, but for an attempt when that is over.
+func later(t *testing.T, attempt *atomic.Int32, verb, reply string, over ...int32) *smtpd {
 	t.Helper()
 	return (&smtpd{auth: []string{"PLAIN"}, script: func(v, arg string) string {
-		switch {
-		case *attempt == 1 && v == "RCPT" && arg == put:
+		switch n := attempt.Load(); {
+		case slices.Contains(over, n):
+		case n == 1 && v == "RCPT" && arg == put:
 			return off
-		case *attempt > 1 && v == verb:
+		case n > 1 && v == verb:
 			return reply
 		}
 		return ""
@@ -33,10 +35,10 @@ func TestTheRestIsPutOff(t *testing.T) {
 		{"DATA", "451 4.7.1 Greylisted"}, {"DATA", "421 4.3.2 Going down"},
 		{".", "451 4.7.1 Greylisted"}, {".", "421 4.3.0 Temporary System Problem"},
 	} {
-		attempt := 0
+		var attempt atomic.Int32
 		server := later(t, &attempt, row.verb, row.reply)
 		k := newKit(t, 0)
-		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt = n })
+		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt.Store(int32(n)) })
 		if want := "[30s 1m0s 2m0s 5m0s 10m0s 10m0s 1m30s]"; fmt.Sprint(waits) != want {
 			t.Errorf("%s to %s: waits %s, want %s", row.reply, row.verb, waits, want)
 		}
@@ -49,17 +51,10 @@ func TestTheRestIsPutOff(t *testing.T) {
 // TestTheRestHasItInTheEnd: a deferral of the rest is over, and they alone get the mail.
 func TestTheRestHasItInTheEnd(t *testing.T) {
 	for _, verb := range []string{"RCPT", "DATA", "."} {
-		attempt := 0
-		server := later(t, &attempt, verb, "421 4.7.0 Try later")
-		inner := server.script
-		server.script = func(v, arg string) string {
-			if attempt == 4 {
-				return ""
-			}
-			return inner(v, arg)
-		}
+		var attempt atomic.Int32
+		server := later(t, &attempt, verb, "421 4.7.0 Try later", 4)
 		k := newKit(t, 0)
-		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt = n })
+		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt.Store(int32(n)) })
 		if got := server.received(); len(waits) != 3 || len(got) != 2 || !slices.Equal(got[1].to, []string{put}) || strings.Contains(k.log.String(), put) {
 			t.Errorf("%s: waits %s, %d mails; logged: %s", verb, waits, len(got), k.log)
 		}
@@ -71,10 +66,10 @@ func TestTheRestIsRefused(t *testing.T) {
 	for _, row := range []struct{ verb, reply string }{
 		{"MAIL", "550 5.7.1 Sender rejected"}, {"DATA", "554 5.5.1 No valid recipients"}, {".", "550 5.7.60 Not as this sender"},
 	} {
-		attempt := 0
+		var attempt atomic.Int32
 		server := later(t, &attempt, row.verb, row.reply)
 		k := newKit(t, 0)
-		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt = n })
+		waits := deliver(t, k.open(config(server.addr())), one(t), func(n int) { attempt.Store(int32(n)) })
 		if len(waits) != 1 || len(server.received()) != 1 || !strings.Contains(k.log.String(), put) {
 			t.Errorf("%s to %s: waits %s, %d mails; logged: %s", row.reply, row.verb, waits, len(server.received()), k.log)
 		}
@@ -99,7 +94,8 @@ func TestTheRestIsNotReached(t *testing.T) {
 		{".", "drop", integrationtest.Outcome{Fault: tocsin.FaultRetry, Unsure: true}},
 		{".", "354 go on", integrationtest.Outcome{Fault: tocsin.FaultRetry, Unsure: true}},
 	} {
-		attempt := 1
+		var attempt atomic.Int32
+		attempt.Store(1)
 		server := later(t, &attempt, row.verb, row.reply)
 		s := newKit(t, 0).open(config(server.addr()))
 		n := one(t)
@@ -107,7 +103,8 @@ func TestTheRestIsNotReached(t *testing.T) {
 		if err == nil {
 			t.Fatal("want another attempt")
 		}
-		attempt, n.Attempt, n.Refs = 2, 2, first.Refs
+		attempt.Store(2)
+		n.Attempt, n.Refs = 2, first.Refs
 		receipt, err := s.Send(t.Context(), n)
 		if got := outcomeOf(err); got != row.want || tocsin.Classify(err).Taken || receipt.Refs != nil {
 			t.Errorf("%s to %s: got %+v, want %+v, refs %s (%v)", row.reply, row.verb, got, row.want, receipt.Refs, err)
