@@ -28,7 +28,7 @@ func FuzzLog(f *testing.F) {
 			return // a time that JSON has no form for
 		}
 		var logs []log
-		if err := json.Unmarshal(b.body(b.spans[0]), &logs); err != nil || len(logs) != 1 {
+		if err := json.Unmarshal(b.Array(b.Spans[0]), &logs); err != nil || len(logs) != 1 {
 			t.Fatalf("%v, %d logs", err, len(logs))
 		}
 		l := logs[0]

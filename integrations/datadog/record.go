@@ -10,7 +10,6 @@ import (
 	"github.com/tocsin-alerts/tocsin/integrations/internal/alert"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/batch"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/format"
-	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 )
 
 // The limits of https://docs.datadoghq.com/api/latest/logs/#send-logs, where MB may be
@@ -54,36 +53,14 @@ type log struct {
 	OCSF       json.RawMessage `json:"ocsf,omitempty"`
 }
 
-// rendered are the logs of a delivery, and how they are packed.
-type rendered struct {
-	logs      [][]byte
-	spans     []batch.Span
-	truncated int
-}
-
-// body is one request's: a JSON array.
-func (r rendered) body(s batch.Span) []byte {
-	return append(append([]byte("["), bytes.Join(r.logs[s.From:s.To], []byte(","))...), ']')
-}
-
 // render renders all events.
-func (s *sender) render(n tocsin.Notification) (rendered, error) {
-	if len(n.Events) == 0 {
-		return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for datadog: the delivery has no events"))
-	}
-	var out rendered
-	for i := range n.Events {
-		text, cut, err := batch.Fit(&n.Events[i], maxLog, func(e *tocsin.Event) ([]byte, error) { return s.log(n, e) })
-		if err != nil {
-			return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for datadog: %v", err))
-		}
-		if cut {
-			out.truncated++
-		}
-		out.logs = append(out.logs, text)
-	}
-	out.spans = batch.Pack(batch.Sizes(out.logs), maxBody, maxLogs, len("[]"), len(","))
-	return out, nil
+func (s *sender) render(n tocsin.Notification) (batch.Rendered, error) {
+	out, err := batch.Render("datadog", n, maxLog, func(e *tocsin.Event) ([]byte, bool, error) {
+		text, err := s.log(n, e)
+		return text, false, err
+	})
+	out.Spans = batch.Pack(batch.Sizes(out.Records), maxBody, maxLogs, len("[]"), len(","))
+	return out, err
 }
 
 // log renders one event.

@@ -9,7 +9,6 @@ import (
 	"github.com/tocsin-alerts/tocsin/integrations/internal/alert"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/batch"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/format"
-	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 )
 
 // The limits of https://learn.microsoft.com/en-us/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api:
@@ -53,42 +52,12 @@ type row struct {
 	IsTest       bool            `json:"IsTest"`
 }
 
-// rendered are the rows of a delivery, and how they are packed.
-type rendered struct {
-	rows      [][]byte
-	spans     []batch.Span
-	truncated int
-}
-
-// body is one request's: a JSON array. Anything else is answered with 204 and lost
+// render renders all events. A body that is no array is answered with 204 and lost
 // (https://github.com/Azure/azure-sdk-for-python/issues/32562).
-func (r rendered) body(s batch.Span) []byte {
-	return append(append([]byte("["), bytes.Join(r.rows[s.From:s.To], []byte(","))...), ']')
-}
-
-// render renders all events.
-func (s *sender) render(n tocsin.Notification) (rendered, error) {
-	if len(n.Events) == 0 {
-		return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for sentinel: the delivery has no events"))
-	}
-	var out rendered
-	for i := range n.Events {
-		shortened := false
-		text, cut, err := batch.Fit(&n.Events[i], maxBody-len("[]"), func(e *tocsin.Event) ([]byte, error) {
-			text, fields, err := s.row(n, e)
-			shortened = shortened || fields
-			return text, err
-		})
-		if err != nil {
-			return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for sentinel: %v", err))
-		}
-		if cut || shortened {
-			out.truncated++
-		}
-		out.rows = append(out.rows, text)
-	}
-	out.spans = batch.Pack(batch.Sizes(out.rows), maxBody, 0, len("[]"), len(","))
-	return out, nil
+func (s *sender) render(n tocsin.Notification) (batch.Rendered, error) {
+	out, err := batch.Render("sentinel", n, maxBody-len("[]"), func(e *tocsin.Event) ([]byte, bool, error) { return s.row(n, e) })
+	out.Spans = batch.Pack(batch.Sizes(out.Records), maxBody, 0, len("[]"), len(","))
+	return out, err
 }
 
 // fields cuts what a column does not hold, and remembers that.

@@ -105,9 +105,9 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 		return tocsin.Receipt{}, err
 	}
 	t := &try{sender: s}
-	receipt := tocsin.Receipt{Truncated: b.truncated}
-	receipt.Results, err = batch.Send(ctx, len(b.rows), b.spans, func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
-		return nil, t.post(ctx, b.body(span))
+	receipt := tocsin.Receipt{Truncated: b.Truncated}
+	receipt.Results, err = batch.Send(ctx, len(b.Records), b.Spans, func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
+		return nil, t.post(ctx, b.Array(span))
 	})
 	receipt.Exchanges = t.exchanges
 	return receipt, err
@@ -120,9 +120,9 @@ func (s *sender) Preview(_ context.Context, n tocsin.Notification) ([]tocsin.Exc
 	if err != nil {
 		return nil, err
 	}
-	out := make([]tocsin.Exchange, 0, len(b.spans))
-	for _, span := range b.spans {
-		out = append(out, s.client.Preview(s.request("", b.body(span))))
+	out := make([]tocsin.Exchange, 0, len(b.Spans))
+	for _, span := range b.Spans {
+		out = append(out, s.client.Preview(s.request("", b.Array(span))))
 	}
 	return out, nil
 }

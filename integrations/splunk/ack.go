@@ -49,7 +49,7 @@ type pending struct {
 }
 
 // acknowledged sends what is not on its way yet, and asks for what is.
-func (t *try) acknowledged(ctx context.Context, b rendered) ([]tocsin.Result, map[string]json.RawMessage, error) {
+func (t *try) acknowledged(ctx context.Context, b batch.Rendered) ([]tocsin.Result, map[string]json.RawMessage, error) {
 	waiting := t.stored()
 	if len(waiting) > 0 {
 		if err := t.collect(ctx, waiting); err != nil {
@@ -125,17 +125,17 @@ func (t *try) stored() map[int]*wait {
 
 // sendAll sends some of the events, and asks once whether they are indexed already. An
 // error is one for all of them, when no other was accepted.
-func (t *try) sendAll(ctx context.Context, b rendered, send []int, results []tocsin.Result, waiting map[int]*wait) error {
+func (t *try) sendAll(ctx context.Context, b batch.Rendered, send []int, results []tocsin.Result, waiting map[int]*wait) error {
 	if len(send) == 0 {
 		return nil
 	}
-	some := rendered{}
+	some := batch.Rendered{}
 	for _, i := range send {
-		some.records = append(some.records, b.records[i])
+		some.Records = append(some.Records, b.Records[i])
 	}
 	fresh := map[int]*wait{}
-	own, err := batch.Send(ctx, len(send), pack(some.records), func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
-		a, results, err := t.post(ctx, some.body(span), span.Len())
+	own, err := batch.Send(ctx, len(send), pack(some.Records), func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
+		a, results, err := t.post(ctx, some.Lines(span), span.Len())
 		if err != nil || results != nil {
 			return results, err
 		}

@@ -10,7 +10,6 @@ import (
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/batch"
 	"github.com/tocsin-alerts/tocsin/integrations/internal/format"
-	"github.com/tocsin-alerts/tocsin/integrations/internal/post"
 )
 
 // maxBody is what a request holds at most, before compression: Splunk Cloud wants no more
@@ -42,36 +41,14 @@ type record struct {
 	Fields     map[string]string `json:"fields"`
 }
 
-// rendered are the records of a delivery, and how they are packed.
-type rendered struct {
-	records   [][]byte
-	spans     []batch.Span
-	truncated int
-}
-
-// body is one request's: JSON objects one after another, and no array around them.
-func (r rendered) body(s batch.Span) []byte {
-	return bytes.Join(r.records[s.From:s.To], []byte("\n"))
-}
-
 // render renders all events.
-func (s *sender) render(n tocsin.Notification) (rendered, error) {
-	if len(n.Events) == 0 {
-		return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for splunk: the delivery has no events"))
-	}
-	var out rendered
-	for i := range n.Events {
-		text, cut, err := batch.Fit(&n.Events[i], maxBody, func(e *tocsin.Event) ([]byte, error) { return s.record(n, e) })
-		if err != nil {
-			return rendered{}, tocsin.Permanent(post.Errorf(post.ClassRender, "rendering for splunk: %v", err))
-		}
-		if cut {
-			out.truncated++
-		}
-		out.records = append(out.records, text)
-	}
-	out.spans = pack(out.records)
-	return out, nil
+func (s *sender) render(n tocsin.Notification) (batch.Rendered, error) {
+	out, err := batch.Render("splunk", n, maxBody, func(e *tocsin.Event) ([]byte, bool, error) {
+		text, err := s.record(n, e)
+		return text, false, err
+	})
+	out.Spans = pack(out.Records)
+	return out, err
 }
 
 // pack puts records into requests.

@@ -29,12 +29,12 @@ func (s *sender) Send(ctx context.Context, n tocsin.Notification) (tocsin.Receip
 		return tocsin.Receipt{}, err
 	}
 	t := &try{sender: s, n: n, session: s.client.Session(s.redact), lost: map[int]bool{}}
-	receipt := tocsin.Receipt{Truncated: b.truncated}
+	receipt := tocsin.Receipt{Truncated: b.Truncated}
 	if s.conf.ack {
 		receipt.Results, receipt.Refs, err = t.acknowledged(ctx, b)
 	} else {
-		receipt.Results, err = batch.Send(ctx, len(b.records), b.spans, func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
-			_, results, err := t.post(ctx, b.body(span), span.Len())
+		receipt.Results, err = batch.Send(ctx, len(b.Records), b.Spans, func(ctx context.Context, span batch.Span) ([]tocsin.Result, error) {
+			_, results, err := t.post(ctx, b.Lines(span), span.Len())
 			return results, err
 		})
 	}

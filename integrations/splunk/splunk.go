@@ -106,9 +106,9 @@ func (s *sender) Preview(_ context.Context, n tocsin.Notification) ([]tocsin.Exc
 	if err != nil {
 		return nil, err
 	}
-	out := make([]tocsin.Exchange, 0, len(b.spans))
-	for _, span := range b.spans {
-		out = append(out, s.client.Preview(s.request(n.WebhookID, b.body(span))))
+	out := make([]tocsin.Exchange, 0, len(b.Spans))
+	for _, span := range b.Spans {
+		out = append(out, s.client.Preview(s.request(n.WebhookID, b.Lines(span))))
 	}
 	return out, nil
 }

@@ -213,3 +213,32 @@ func TestGzip(t *testing.T) {
 		t.Errorf("%v, %d bytes back from %d", err, len(got), len(packed))
 	}
 }
+
+func TestRender(t *testing.T) {
+	n := tocsin.Notification{Events: []tocsin.Event{
+		{ID: "1", Type: "custom.x"}, {ID: "2", Type: "custom.x", Data: json.RawMessage(`"` + strings.Repeat("x", 2000) + `"`)}, {ID: "3", Type: "custom.x"},
+	}}
+	own := func(e *tocsin.Event) ([]byte, bool, error) {
+		text, err := json.Marshal(e)
+		return text, e.ID == "3", err
+	}
+	out, err := batch.Render("x", n, 1000, own)
+	if err != nil || len(out.Records) != 3 || out.Truncated != 2 {
+		t.Fatalf("%v, %d records, %d truncated; want 3 and 2", err, len(out.Records), out.Truncated)
+	}
+	var some []tocsin.Event
+	if err := json.Unmarshal(out.Array(batch.Span{From: 1, To: 3}), &some); err != nil || len(some) != 2 || some[1].ID != "3" {
+		t.Errorf("the array has %d events, %v", len(some), err)
+	}
+	if got := bytes.Count(out.Lines(batch.Span{From: 0, To: 3}), []byte("\n")); got != 2 {
+		t.Errorf("%d line breaks between 3 records", got)
+	}
+	if got := string(out.Array(batch.Span{})); got != "[]" {
+		t.Errorf("of nothing: %s", got)
+	}
+	for _, bad := range []tocsin.Notification{{}, n} {
+		if _, err := batch.Render("x", bad, 10, own); tocsin.Classify(err).Fault != tocsin.FaultEvent || !strings.HasPrefix(err.Error(), "rendering for x: ") {
+			t.Errorf("%d events into 10 bytes: %v", len(bad.Events), err)
+		}
+	}
+}

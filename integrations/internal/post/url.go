@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,18 +29,23 @@ const maxURL = 8 << 10
 // before the first send, where everything is checked again. Errors are sentences for
 // the user that do not repeat the URL.
 func (c *Client) CheckURL(ctx context.Context, raw string) error {
-	_, err := c.examine(ctx, raw)
+	_, _, err := c.examine(ctx, raw)
 	return err
 }
 
 // CheckSecureURL is CheckURL for URLs that are secrets or get one: https, or http when every
 // address of the host is allowed by CIDR (a receiver on the same machine).
 func (c *Client) CheckSecureURL(ctx context.Context, raw string) error {
-	u, err := c.examine(ctx, raw)
-	if err != nil || u.Scheme == "https" {
+	u, addrs, err := c.examine(ctx, raw)
+	if err != nil {
 		return err
 	}
-	if !c.AllowedHost(ctx, u.Hostname()) {
+	return c.secure(u, addrs)
+}
+
+// secure says whether a secret may travel to a URL whose host has these addresses.
+func (c *Client) secure(u *url.URL, addrs []netip.Addr) error {
+	if u.Scheme != "https" && !c.allAllowed(addrs) {
 		return errors.New("the scheme is http; want https, because a secret travels with it")
 	}
 	return nil
@@ -51,14 +57,18 @@ func (c *Client) CheckSecureURL(ctx context.Context, raw string) error {
 // itself: of ClassEgress, or of ClassDNS when nobody knows the host now.
 func (c *Client) CheckAtSend(ctx context.Context, rawURL string) error {
 	u, err := parseURL(rawURL)
-	if err == nil && u.Scheme == "https" {
+	var addrs []netip.Addr
+	switch {
+	case err != nil:
+	case u.Scheme == "https":
 		return nil
-	}
-	if err == nil {
-		if addrs, lookErr := c.examineHost(ctx, u.Hostname()); lookErr == nil && len(addrs) == 0 {
+	default:
+		if addrs, err = c.examineHost(ctx, u.Hostname()); err == nil && len(addrs) == 0 {
 			return tocsin.RetryAfter(Errorf(ClassDNS, "looking up %s: no address", u.Hostname()), 0)
 		}
-		err = c.CheckSecureURL(ctx, rawURL)
+	}
+	if err == nil {
+		err = c.secure(u, addrs)
 	}
 	if err != nil {
 		return tocsin.Refused(Errorf(ClassEgress, "the URL: %v", err))
@@ -67,13 +77,13 @@ func (c *Client) CheckAtSend(ctx context.Context, rawURL string) error {
 }
 
 // examine parses raw, resolves its host and checks every address.
-func (c *Client) examine(ctx context.Context, raw string) (*url.URL, error) {
+func (c *Client) examine(ctx context.Context, raw string) (*url.URL, []netip.Addr, error) {
 	u, err := parseURL(raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	_, err = c.examineHost(ctx, u.Hostname())
-	return u, err
+	addrs, err := c.examineHost(ctx, u.Hostname())
+	return u, addrs, err
 }
 
 // examineHost resolves a host and checks every address.
@@ -114,15 +124,12 @@ func (c *Client) CheckHost(ctx context.Context, host string, port int) error {
 // secret may travel in the clear. A host that does not resolve is not.
 func (c *Client) AllowedHost(ctx context.Context, host string) bool {
 	addrs, err := c.examineHost(ctx, host)
-	if err != nil || len(addrs) == 0 {
-		return false
-	}
-	for _, a := range addrs {
-		if !c.guard.allowed(a) {
-			return false
-		}
-	}
-	return true
+	return err == nil && c.allAllowed(addrs)
+}
+
+// allAllowed reports whether there are addresses, and each is allowed expressly.
+func (c *Client) allAllowed(addrs []netip.Addr) bool {
+	return len(addrs) > 0 && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !c.guard.allowed(a) })
 }
 
 // parseURL takes raw apart and checks everything about it but its host's addresses.
