@@ -54,6 +54,13 @@ TABLE ?=
 chaos: deps ## Kill everything with kill -9 under load, 20 rounds each, and at every failpoint: about 11 minutes
 	cd devserver && go test ./chaos -v -count=1 -parallel 6 -timeout 20m -rounds 20 $(if $(TABLE),-table $(abspath $(TABLE)))
 
+# What to measure, and where results go: make bench ARGS="-part single,batch -json bench.json"
+# For profiles with names in them: make bench LDFLAGS= ARGS="-part single -profile /tmp/profiles"
+.PHONY: bench
+bench: build deps ## Measure ingest to delivery with the real processes: most of an hour, or ARGS=-short
+	@mkdir -p bin && go build -o bin/bench ./bench
+	@exec bin/bench -bin bin $(ARGS)
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, gosec, workflowcheck, tidy go.mod files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi

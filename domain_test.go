@@ -76,6 +76,12 @@ func TestDefaultDedupKey(t *testing.T) {
 	if threat("10.0.0.1") == threat("10.0.0.2") {
 		t.Error("threats of two actors share a key")
 	}
+	// Keys are stored: what made them must not change.
+	for want, got := range map[string]string{"9fb3a7d9edd1758517dc48e56a79b477": tocsin.DefaultDedupKey(&base), "74774c377136fb9921cbddfc667955cf": threat("10.0.0.1")} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }
 
 func TestCollection(t *testing.T) {

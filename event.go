@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -136,9 +137,17 @@ func DefaultDedupKey(e *Event) string {
 			parts = append(parts, threat.FilterID, threat.Actor, threat.Method, threat.URL)
 		}
 	}
-	h := sha256.New()
+	return DedupKeyOf(parts...)
+}
+
+// DedupKeyOf is the hash of what an incident is known by. [DefaultDedupKey] says what that
+// is; a caller that has read the data already need not have it read again.
+func DedupKeyOf(parts ...string) string {
+	var room [512]byte // of most keys; it stays on the stack
+	b := room[:0]
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		b = append(append(strconv.AppendInt(b, int64(len(p)), 10), ':'), p...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
 }

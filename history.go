@@ -9,7 +9,8 @@ import (
 type Page struct {
 	// Cursor is what the previous page's Next said; "" for the first.
 	Cursor string
-	// Limit is 1 to 1000.
+	// Limit is 1 to 1000. A page may hold less, even nothing, though more follow: what no
+	// index finds is searched for a bounded time, and the next page goes on from there.
 	Limit int
 }
 

@@ -51,15 +51,19 @@ type MuteQuery struct {
 type Configuration struct {
 	// Revision is what Append compares with.
 	Revision int64
-	Webhooks []Webhook // not deleted, by name
+	Webhooks []Webhook // not deleted, by name, without Config and Sealed
 	Mutes    []Mute    // not over yet, by id; some may not have begun
 }
 
 // Mutes keeps mutes. Creating and ending one adds one to the configuration revision, so
 // that it holds for every event submitted later to any process.
 type Mutes interface {
-	// Configuration reads what ingest works by.
-	Configuration(ctx context.Context) (Configuration, error)
+	// Configuration reads what ingest works by. known is what an earlier call returned, or
+	// zero: with the same revision it is still that, and is returned; otherwise the webhooks
+	// whose version is in it are taken from it, and only the others are read. So a webhook
+	// that fails or recovers, which changes no version, may be in the state it had, and a
+	// mute that is over may still be there. known is not changed.
+	Configuration(ctx context.Context, known Configuration) (Configuration, error)
 	// CreateMute stores m with CreatedAt, and with From where that is zero, set to now.
 	CreateMute(ctx context.Context, m Mute) (Mute, error)
 	// EndMute sets Until to now, or to From for one that has not begun. One that is over

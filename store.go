@@ -135,8 +135,8 @@ const (
 // and to the webhook's version, and clears its backoff, in the same transaction.
 type Webhooks interface {
 	// CreateWebhook stores w as active, with StateSince, CreatedAt and UpdatedAt, and
-	// its Anchor where that is zero, set to now and Version to 1. It is awake from the
-	// start. ErrNameTaken when a webhook that is not deleted has the name.
+	// its Anchor where that is zero, set to now and Version to 1. It is asleep, since
+	// nothing is owed yet: its first event rings, whether its workflow is there or not. ErrNameTaken when a webhook that is not deleted has the name.
 	CreateWebhook(ctx context.Context, w Webhook) (Webhook, error)
 	// UpdateWebhook stores Settings, Config and Sealed of w if its Version is still the
 	// stored one; ErrVersion otherwise, ErrNotFound, ErrNameTaken.
@@ -214,7 +214,7 @@ type Leases interface {
 	// for longer than grace; or in a state that delivers, owing work, with backoff and
 	// next tick past by more than grace, and no Deliver heard of (see Claim) for longer
 	// than grace; or deleted and still owing. They must be signalled whatever awake
-	// says.
+	// says. Those that owe come first.
 	Overdue(ctx context.Context, grace time.Duration, limit int) (webhookIDs []string, err error)
 }
 
@@ -299,6 +299,29 @@ type Child struct {
 	Places []int
 }
 
+// Step is what [Queue]'s Advance does. Each part may be missing.
+type Step struct {
+	// Record is how an attempt ended: outcome, the vendor's references, counters and the
+	// webhook's failures. Once stored it stands, whatever becomes of the other parts, except
+	// where the store itself fails. A stale fence is ErrFenced, and nothing is done; but an
+	// outcome of DeliveryDelivered may be recorded by anyone while the delivery is ready or
+	// sending, and only the other parts are ErrFenced then. ErrNotFound, and nothing is done,
+	// when there is no such delivery. Recording for a delivery that is not open any more
+	// changes nothing but the attempt, recording again changes nothing, and neither is an
+	// error.
+	Record *Outcome
+	// Plan freezes batches: it removes exactly the named rows from pending and makes them
+	// deliveries that are ready. All or nothing: when any row is gone it is ErrFenced, and
+	// nothing is claimed.
+	Plan []NewDelivery
+	// Claim opens the next attempt of a delivery that is ready or sending, one of Plan
+	// perhaps, and returns all that a sender needs. ErrVersion when the webhook was changed
+	// since the fence's version, or its state no longer delivers: nothing may be sent then. So
+	// no attempt begins after a pause has answered; one that had begun may still arrive.
+	// ErrNotFound when the delivery is no longer open. Record and Plan stand in both cases.
+	Claim string
+}
+
 // Queue is what Deliver works through. Every method checks the fence in its own
 // transaction, and that counts as a sign of life for Overdue.
 type Queue interface {
@@ -307,22 +330,9 @@ type Queue interface {
 	// and its pending events ordered by Seq then Generation, those owed up to before
 	// when that is not zero. At most limit of each, and at most MaxOpen deliveries.
 	Owed(ctx context.Context, f Fence, before time.Time, limit int) ([]OpenDelivery, []PendingEvent, error)
-	// Plan freezes batches: it removes exactly the named rows from pending and makes
-	// them deliveries that are ready. All or nothing: when any row is gone it returns
-	// ErrFenced.
-	Plan(ctx context.Context, f Fence, batches []NewDelivery) error
-	// Claim opens the next attempt of a delivery that is ready or sending and returns
-	// all that a sender needs. ErrVersion when the webhook was changed since the fence's
-	// version, or its state no longer delivers: nothing may be sent then. So no attempt
-	// begins after a pause has answered; one that had begun may still arrive. ErrNotFound
-	// when the delivery is no longer open.
-	Claim(ctx context.Context, f Fence, deliveryID string) (Claimed, error)
-	// Record stores how an attempt ended: outcome, the vendor's references, counters and
-	// the webhook's failures, in one transaction. A stale fence is ErrFenced, except for
-	// an outcome of DeliveryDelivered, which anyone may record while the delivery is
-	// ready or sending. Recording for a delivery that is not open any more changes
-	// nothing but the attempt, and is no error.
-	Record(ctx context.Context, f Fence, o Outcome) error
+	// Advance records, plans and claims as the step says, in that order and in one
+	// transaction. What an error leaves undone is said with each part: see [Step].
+	Advance(ctx context.Context, f Fence, s Step) (Claimed, error)
 	// Discard suppresses up to limit pending events, and open deliveries once no
 	// pending event is left, with a reason ("webhook deleted", "discarded"). Pending events
 	// owed after before are left alone, unless that is zero. It returns how many

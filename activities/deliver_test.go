@@ -86,10 +86,10 @@ func TestCrashBetweenSendAndRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: "dlv_crash", Events: pending}}); err != nil {
+		if _, err := s.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: "dlv_crash", Events: pending}}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Claim(t.Context(), lease.Fence, "dlv_crash"); err != nil {
+		if _, err := s.Advance(t.Context(), lease.Fence, tocsin.Step{Claim: "dlv_crash"}); err != nil {
 			t.Fatal(err)
 		}
 

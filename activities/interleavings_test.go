@@ -63,17 +63,17 @@ func crossing(t *testing.T, s tocsin.Store, at func(record func())) (*receiver, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: "dlv_parent", Events: pending}}); err != nil {
+	if _, err := s.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: "dlv_parent", Events: pending}}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := s.Claim(t.Context(), lease.Fence, "dlv_parent")
+	c, err := s.Advance(t.Context(), lease.Fence, tocsin.Step{Claim: "dlv_parent"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().UTC()
 	success := tocsin.Outcome{DeliveryID: "dlv_parent", State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt, StartedAt: now, FinishedAt: &now, Outcome: "delivered"}}
 	record := func() {
-		if err := s.Record(t.Context(), lease.Fence, success); err != nil {
+		if _, err := s.Advance(t.Context(), lease.Fence, tocsin.Step{Record: &success}); err != nil {
 			t.Errorf("the first worker's success was refused: %v", err)
 		}
 	}

@@ -27,6 +27,11 @@ type verdict struct {
 	why string
 }
 
+// plain reports whether a delivery was accepted as a whole, and nothing more is to be said.
+func (v verdict) plain() bool {
+	return v.outcome.State == tocsin.DeliveryDelivered && v.outcome.WebhookState == "" && len(v.outcome.Dead) == 0 && !v.stop
+}
+
 // standing is what is known of the webhook when an attempt ends.
 type standing struct {
 	webhook      tocsin.Webhook

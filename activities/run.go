@@ -146,12 +146,15 @@ func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 	}
 	idleSince := time.Now()
 	for soon.Err() == nil {
-		worked, err := r.step(ctx, soon, time.Time{})
+		worked, drained, err := r.step(ctx, soon, time.Time{})
 		if err != nil {
 			return r.end(ctx, err)
 		}
 		if worked {
 			idleSince = time.Now()
+		}
+		// What was committed since it looked brings a hint, and Rest looks again.
+		if !drained {
 			continue
 		}
 		if r.lingered(soon, hint, idleSince) {
@@ -214,7 +217,7 @@ func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
 		if soon.Err() != nil {
 			return r.end(ctx, nil)
 		}
-		worked, err := r.step(ctx, soon, before)
+		worked, _, err := r.step(ctx, soon, before)
 		if err != nil {
 			return r.end(ctx, err)
 		}

@@ -6,50 +6,53 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
-	"github.com/tocsin-alerts/tocsin/internal/failpoint"
 )
 
 // step plans a window of work owed before a moment (zero: all) and delivers it. It
-// reports whether there was any.
-func (r *run) step(ctx, soon context.Context, before time.Time) (worked bool, err error) {
+// reports whether there was any, and whether that was all there was when it looked.
+func (r *run) step(ctx, soon context.Context, before time.Time) (worked, drained bool, err error) {
 	size := r.lease.Webhook.BatchSize
 	limit := min(window*size, maxOwed)
 	open, pending, err := r.store.Owed(ctx, r.lease.Fence, before, max(limit, window))
 	if err != nil {
-		return false, fmt.Errorf("reading what is owed: %w", err)
+		return false, false, fmt.Errorf("reading what is owed: %w", err)
 	}
-	if room := window - len(open); room > 0 && len(pending) > 0 && !r.failing() {
-		planned := batches(pending, size, room)
-		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
-			return false, fmt.Errorf("planning: %w", err)
+	var planned []tocsin.NewDelivery
+	if room := window - len(open); room > 0 && len(pending) > 0 {
+		switch {
+		case !r.failing():
+			planned = batches(pending, size, room)
+		case allTried(open):
+			// A failing webhook plans one delivery to probe with, and another one when all it
+			// has have failed often: the trouble may be theirs.
+			planned = batches(pending, size, 1)
 		}
-		failpoint.Hit("deliver.planned")
-		open = append(open, asOpen(planned)...)
-	} else if room > 0 && len(pending) > 0 && allTried(open) {
-		// A failing webhook plans one delivery to probe with, and another one when all it
-		// has have failed often: the trouble may be theirs.
-		planned := batches(pending, size, 1)
-		if err := r.store.Plan(ctx, r.lease.Fence, planned); err != nil {
-			return false, fmt.Errorf("planning a probe: %w", err)
-		}
-		open = append(open, asOpen(planned)...)
 	}
+	left := len(pending) - countOf(planned)
+	open = append(open, asOpen(planned)...)
 	if len(open) == 0 {
-		return false, nil
-	}
-	if len(open) > window {
-		open = open[:window]
+		return false, true, nil
 	}
 	if r.failing() {
-		probe, err := r.sendOne(ctx, pickProbe(open))
-		err = r.after(probe, err)
-		return true, ignoreSplit(err)
+		open, left = []tocsin.OpenDelivery{pickProbe(open[:min(len(open), window)])}, 1
 	}
-	return true, ignoreSplit(r.sendAll(ctx, soon, open))
+	drained = left == 0 && len(open) <= window && len(pending) < limit
+	err = r.sendAll(ctx, soon, planned, open[:min(len(open), window)])
+	if errors.Is(err, errSplit) {
+		return true, false, nil
+	}
+	return true, drained && soon.Err() == nil, err
+}
+
+// countOf is how many events are planned.
+func countOf(planned []tocsin.NewDelivery) (n int) {
+	for _, p := range planned {
+		n += len(p.Events)
+	}
+	return n
 }
 
 // allTried reports whether every delivery has failed often; true when there is none.
@@ -63,7 +66,7 @@ func (r *run) failing() bool {
 	return r.state == tocsin.StateFailing
 }
 
-// asOpen is what Plan made of new deliveries.
+// asOpen is what Advance makes of new deliveries.
 func asOpen(planned []tocsin.NewDelivery) []tocsin.OpenDelivery {
 	out := make([]tocsin.OpenDelivery, len(planned))
 	for i, p := range planned {
@@ -93,110 +96,19 @@ func pickProbe(open []tocsin.OpenDelivery) tocsin.OpenDelivery {
 	return best
 }
 
-// sendAll sends deliveries in order, up to max_concurrent at once. One never starts
-// while an earlier one with a dedup key of its own is unfinished or has failed. The
-// first failure lets those under way finish and starts no more.
-func (r *run) sendAll(ctx, soon context.Context, open []tocsin.OpenDelivery) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var firstErr error
-	held := map[string]int{} // dedup key → deliveries under way or failed
-	done := sync.NewCond(&mu)
-	under := 0
-	mu.Lock()
-	for _, d := range open {
-		for firstErr == nil && soon.Err() == nil && (under >= max(1, r.lease.Webhook.Concurrency) || anyHeld(held, d.DedupKeys)) {
-			done.Wait()
-		}
-		if firstErr != nil || soon.Err() != nil {
-			break
-		}
-		for _, k := range d.DedupKeys {
-			held[k]++
-		}
-		under++
-		wg.Go(func() {
-			stop, err := r.sendOne(ctx, d)
-			err = r.after(stop, err)
-			mu.Lock()
-			defer mu.Unlock()
-			under--
-			for _, k := range d.DedupKeys {
-				held[k]--
-			}
-			if err != nil && (firstErr == nil || errors.Is(firstErr, errSplit)) {
-				firstErr = err
-			}
-			done.Broadcast()
-		})
-	}
-	mu.Unlock()
-	wg.Wait()
-	return firstErr
-}
-
-func anyHeld(held map[string]int, keys []string) bool {
-	return slices.ContainsFunc(keys, func(k string) bool { return held[k] > 0 })
-}
-
 // errSplit ends a window: the children stand in place of their parent now, before what
 // the window still holds.
 var errSplit = errors.New("split")
 
-func ignoreSplit(err error) error {
-	if errors.Is(err, errSplit) {
-		return nil
-	}
-	return err
-}
-
 // after turns a verdict into what the loop does.
-func (r *run) after(v *verdict, err error) error {
+func after(v verdict) error {
 	switch {
-	case err != nil || v == nil:
-		return err
 	case v.outcome.State == tocsin.DeliverySplit && !v.stop:
 		return errSplit
 	case !v.stop:
 		return nil
 	}
 	return &stopError{why: v.why, backoff: v.outcome.Backoff, disabled: v.outcome.WebhookState == tocsin.StateDisabled}
-}
-
-// sendOne claims, sends and records one delivery. A nil verdict means there was nothing
-// to send any more.
-func (r *run) sendOne(ctx context.Context, d tocsin.OpenDelivery) (*verdict, error) {
-	if err := r.pace(ctx); err != nil {
-		return nil, err
-	}
-	// Not to be cut short: a claim that was committed unseen would look like a sending.
-	ctx = context.WithoutCancel(ctx)
-	c, err := r.store.Claim(ctx, r.lease.Fence, d.ID)
-	if errors.Is(err, tocsin.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("claiming %s: %w", d.ID, err)
-	}
-	failpoint.Hit("deliver.claimed")
-	// From here the attempt is open: it is finished and recorded even when the call is
-	// cancelled, because what the receiver has taken must not be sent twice. If the
-	// process dies, the delivery stays sending and the next attempt is Uncertain.
-	attempt, receipt, sendErr := r.send(ctx, c)
-	failpoint.Hit("deliver.sent")
-	r.mu.Lock()
-	s := standing{webhook: r.lease.Webhook, failures: r.failures, rejections: r.rejections, lastDelivery: r.lastDelivery, failingSince: r.failingSince}
-	s.webhook.State = r.state
-	r.mu.Unlock()
-	v := judge(s, c, attempt, receipt, sendErr, r.a.Backoff)
-	v.why = brief(attempt, sendErr)
-	if err := r.record(ctx, v.outcome); err != nil {
-		return nil, fmt.Errorf("recording %s: %w", d.ID, err)
-	}
-	failpoint.Hit("deliver.recorded")
-	r.note(c, v)
-	r.tell(ctx)
-	return &v, nil
 }
 
 // maxPace is the longest wait for max_per_second inside of a Deliver; it is well below
@@ -257,25 +169,6 @@ func (r *run) trySend(ctx context.Context, n tocsin.Notification) (receipt tocsi
 		}
 	}()
 	return r.sender.Send(ctx, n)
-}
-
-// recordFor is how long a known outcome is kept trying to be recorded while the store
-// is away. Giving up costs a second sending under the same id.
-const recordFor = 20 * time.Second
-
-// record stores an outcome, through a short absence of the store.
-func (r *run) record(ctx context.Context, o tocsin.Outcome) error {
-	ctx, cancel := context.WithTimeout(ctx, recordFor)
-	defer cancel()
-	for pause := 50 * time.Millisecond; ; pause *= 2 {
-		err := r.store.Record(ctx, r.lease.Fence, o)
-		if err == nil || tocsin.CodeOf(err) != tocsin.CodeUnavailable {
-			return err
-		}
-		if !sleep(ctx, min(pause, 2*time.Second)) {
-			return err
-		}
-	}
 }
 
 // note keeps count of what was recorded.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -12,6 +13,11 @@ import (
 const (
 	// maxSwept bounds the webhooks of one sweep; what is left waits for the next, 30 s later.
 	maxSwept = 1000
+	// rungTogether webhooks are rung, and then more, until ringFor has passed: a Temporal
+	// that is slow to start workflows must not make a sweep last longer than its minute, or
+	// it would begin again from the start.
+	rungTogether = 100
+	ringFor      = 20 * time.Second
 	// replaysAtOnce is a page of the list of replays.
 	replaysAtOnce = 1000
 )
@@ -49,10 +55,17 @@ func (a *Activities) ringOverdue(ctx context.Context) (rung int, err error) {
 		return 0, nil
 	}
 	a.logger().Info("ringing webhooks that nobody seems to look after", "count", len(ids), "webhooks", ids[:min(len(ids), 10)])
-	if err := a.Conductor.Ring(ctx, ids...); err != nil {
-		return 0, fmt.Errorf("ringing %d overdue webhooks: %w", len(ids), err)
+	began := time.Now()
+	for part := range slices.Chunk(ids, rungTogether) {
+		if err := a.Conductor.Ring(ctx, part...); err != nil {
+			return rung, fmt.Errorf("ringing %d overdue webhooks: %w", len(part), err)
+		}
+		rung += len(part)
+		if time.Since(began) > ringFor {
+			break
+		}
 	}
-	return len(ids), nil
+	return rung, nil
 }
 
 // wakeReplays starts, or wakes, the workflows of the replays that run and have not moved

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -101,7 +102,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handler, pattern := s.mux.Handler(r)
 	if pattern != "" {
-		s.mux.ServeHTTP(w, r) // and not handler: ServeMux fills in the path's values
+		if strings.Contains(pattern, "{") {
+			handler = s.mux // which fills in the path's values
+		}
+		handler.ServeHTTP(w, r)
 		return
 	}
 	probe := statusProbe{header: http.Header{}}

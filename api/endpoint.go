@@ -1,10 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"path"
@@ -21,6 +21,9 @@ const (
 	maxBody = 10 << 20
 	// maxDocument is the largest webhook taken: templates are long, but not that long.
 	maxDocument = 1 << 20
+	// believed is how much of a Content-Length room is made for before anything comes: a
+	// hundred events of 1 KB fit.
+	believed = 128 << 10
 
 	// patience is how long a request waits for the store, and changePatience a change, which
 	// may count for ten seconds, or send a trial. A store that hangs answers nobody, and
@@ -162,7 +165,11 @@ func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return nil, tocsin.Errorf(tocsin.CodeUnsupported, "Content-Encoding %q is not supported; send the body as it is", e)
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var b bytes.Buffer
+	// What is announced fits without growing, and MinRead more for the end to be seen. It is
+	// believed only so far: who announces much and sends nothing takes no more room than that.
+	b.Grow(int(min(max(r.ContentLength, 0), believed)) + bytes.MinRead)
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -170,7 +177,7 @@ func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, tocsin.Errorf(tocsin.CodeMalformed, "reading body: %w", err)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // document reads a JSON body of one of these content types; none counts as JSON.

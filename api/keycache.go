@@ -29,23 +29,18 @@ type cachedKey struct {
 	until time.Time
 }
 
-// knows reports whether a key with this hash worked when it was last asked for.
-func (c *keyCache) knows(hash [sha256.Size]byte) bool {
+// cached returns the key with a hash as it was when it was last asked for, if it worked
+// then.
+func (c *keyCache) cached(hash [sha256.Size]byte) (cachedKey, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, ok := c.byHash[hash]
-	return ok
+	key, ok := c.byHash[hash]
+	return key, ok
 }
 
-// find returns the key with a hash; ErrNotFound, which is not remembered, so that a
-// new key works at once.
-func (c *keyCache) find(ctx context.Context, store tocsin.Keys, hash [sha256.Size]byte, now time.Time) (tocsin.Key, error) {
-	c.mu.Lock()
-	cached, ok := c.byHash[hash]
-	c.mu.Unlock()
-	if ok && now.Before(cached.until) {
-		return cached.key, nil
-	}
+// ask returns the key with a hash from the store; ErrNotFound, which is not remembered, so
+// that a new key works at once.
+func (c *keyCache) ask(ctx context.Context, store tocsin.Keys, hash [sha256.Size]byte, now time.Time) (tocsin.Key, error) {
 	key, err := store.KeyByHash(ctx, hash[:])
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -219,14 +219,14 @@ func (k *kit) deliver(webhookID string, record func(tocsin.Claimed) tocsin.Outco
 	_, pending, err := k.store.Owed(ctx, lease.Fence, lease.Now.AddDate(0, 0, 1), 100)
 	must(k.t, err)
 	id := tocsin.NewID(tocsin.PrefixDelivery)
-	must(k.t, k.store.Plan(ctx, lease.Fence, []tocsin.NewDelivery{{ID: id, Events: pending}}))
-	claimed, err := k.store.Claim(ctx, lease.Fence, id)
+	claimed, err := k.store.Advance(ctx, lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: id, Events: pending}}, Claim: id})
 	must(k.t, err)
 	o := record(claimed)
 	o.DeliveryID, o.Attempt.Number = id, claimed.Attempt
 	o.Attempt.StartedAt = claimed.At
 	o.Attempt.FinishedAt = &claimed.At
-	must(k.t, k.store.Record(ctx, lease.Fence, o))
+	_, err = k.store.Advance(ctx, lease.Fence, tocsin.Step{Record: &o})
+	must(k.t, err)
 	return id
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,8 @@ type Config struct {
 	HousekeepEvery time.Duration
 	// Retention says how long things are kept; the zero value is DefaultRetention.
 	Retention tocsin.Retention
+	// Slots is how many activities a worker runs at once; 0 is 1000. Only with Work.
+	Slots int
 	// Linger is how long a Deliver stays with an instant webhook that has nothing owed; 0
 	// is the activity's default, negative is not at all.
 	Linger time.Duration
@@ -98,7 +101,7 @@ type Settings struct {
 	roles  Roles
 
 	listen, databaseURL, publicURL, egressAllow string
-	metricsListen, logLevel, logFormat          string
+	metricsListen, logLevel, logFormat, slots   string
 	migrate                                     bool
 }
 
@@ -109,6 +112,9 @@ func Bind(flags *flag.FlagSet, roles Roles, getenv func(string) string) *Setting
 	// Values of the environment are not made defaults: help would print passwords.
 	if roles&Serve != 0 {
 		flags.StringVar(&s.listen, "listen", "", "`address` of the HTTP API (TOCSIN_LISTEN; default "+DefaultListen+")")
+	}
+	if roles&Work != 0 {
+		flags.StringVar(&s.slots, "slots", "", "how many webhooks this worker delivers for at once, as a `number` (TOCSIN_SLOTS; default 1000)")
 	}
 	flags.StringVar(&s.databaseURL, "database-url", "", "PostgreSQL `URL` (TOCSIN_DATABASE_URL)")
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` people reach this Tocsin at, for links (TOCSIN_PUBLIC_URL)")
@@ -158,6 +164,10 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	slots, err := parseSlots(s.get(s.slots, "TOCSIN_SLOTS"))
+	if err != nil {
+		return Config{}, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_SLOTS: %w", err)
+	}
 	cfg := Config{
 		Roles:         s.roles,
 		DatabaseURL:   s.get(s.databaseURL, "TOCSIN_DATABASE_URL"),
@@ -168,9 +178,23 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 		PublicURL:     s.get(s.publicURL, "TOCSIN_PUBLIC_URL"),
 		EgressAllow:   egress,
 		Retention:     retention,
+		Slots:         slots,
 		Logger:        logger,
 	}
 	return cfg, nil
+}
+
+// parseSlots reads a number of slots; "" is 0, the default. Fewer than 4 could all be
+// taken by Delivers that linger, and no process has use for more than 100,000.
+func parseSlots(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 4 || n > 100_000 {
+		return 0, fmt.Errorf("%q is not a number from 4 to 100000", text)
+	}
+	return n, nil
 }
 
 func (s *Settings) get(flagged, variable string) string {

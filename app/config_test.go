@@ -146,3 +146,23 @@ func TestRetention(t *testing.T) {
 		}
 	}
 }
+
+func TestSlotsOfAWorker(t *testing.T) {
+	config := func(text string) (app.Config, error) {
+		settings, err := app.ParseFlags("tocsin-worker", nil, app.Work, variables{"TOCSIN_SLOTS": text}.get, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return settings.Config(new(bytes.Buffer))
+	}
+	for text, want := range map[string]int{"": 0, "4": 4, "250": 250, "100000": 100_000} {
+		if got, err := config(text); err != nil || got.Slots != want {
+			t.Errorf("TOCSIN_SLOTS=%q makes %d slots (%v), want %d", text, got.Slots, err, want)
+		}
+	}
+	for _, text := range []string{"3", "0", "-1", "100001", "many", "1e3"} {
+		if _, err := config(text); err == nil || !strings.Contains(err.Error(), "TOCSIN_SLOTS") || !strings.Contains(err.Error(), "4 to 100000") {
+			t.Errorf("TOCSIN_SLOTS=%q: %v, want an error that names the setting and what is allowed", text, err)
+		}
+	}
+}

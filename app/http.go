@@ -26,6 +26,12 @@ const (
 )
 
 func (a *App) startAPI(p parts) error {
+	a.background("reading the configuration", func(ctx context.Context) {
+		// Should it fail, the first event reads it.
+		if err := p.ingest.Warm(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("reading the configuration ahead of the first event", "error", err)
+		}
+	})
 	handler, err := api.New(api.Config{
 		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Catalog: p.catalog,
 		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Registry: a.registry, Logger: a.log,

@@ -28,7 +28,7 @@ func (a *App) startWorker(p parts) error {
 	}
 	acts := &activities.Activities{
 		Store: a.store, Conductor: p.conductor, Sender: p.webhooks.Sender, Submit: p.ingest, Decode: ingest.Decode,
-		Control: p.control, Matcher: p.ingest, Escalate: p.ingest, Backoff: workflows.Backoff, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
+		Control: p.control, Matcher: p.ingest, Escalate: p.ingest, Backoff: workflows.Backoff, Slots: a.cfg.Slots, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
 		Retention:        a.cfg.Retention,
 		RotateSigningKey: rotate,
 	}

@@ -48,6 +48,7 @@ type Catalog struct {
 	types    []AlertType
 	byName   map[string]int
 	schemas  map[string]*jsonschema.Schema
+	shapes   map[string]*shape // say yes to most data, quickly
 	guidance guidanceIndex
 }
 
@@ -58,7 +59,7 @@ var Default = sync.OnceValue(New)
 // New reads the built-in catalog. It panics when a file in it is broken, which the
 // package's tests would have shown.
 func New() *Catalog {
-	c := &Catalog{byName: map[string]int{}, schemas: map[string]*jsonschema.Schema{}}
+	c := &Catalog{byName: map[string]int{}, schemas: map[string]*jsonschema.Schema{}, shapes: map[string]*shape{}}
 	files, err := typeFiles.ReadDir("types")
 	if err != nil {
 		panic(fmt.Sprintf("reading the catalog: %v", err))
@@ -77,6 +78,9 @@ func New() *Catalog {
 		c.byName[t.Type] = i
 		if c.schemas[t.Type], err = compile(t); err != nil {
 			panic(fmt.Sprintf("reading the catalog: schema of %s: %v", t.Type, err))
+		}
+		if c.shapes[t.Type], err = newShape(t.Schema); err != nil {
+			panic(fmt.Sprintf("reading the catalog: shape of %s: %v", t.Type, err))
 		}
 	}
 	c.guidance = builtInGuidance()

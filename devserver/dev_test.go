@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/devserver/dev"
 	"github.com/tocsin-alerts/tocsin/devserver/devtest"
 	"github.com/tocsin-alerts/tocsin/devserver/inbox"
 )
@@ -157,6 +158,24 @@ func TestSecondProcessIsRefused(t *testing.T) {
 			t.Errorf("%s is taken, and the data directory is there: %v", flag, err)
 		}
 	}
+}
+
+// Temporal alone, for a tocsin serve and a tocsin-worker of one's own: no store, no key ring,
+// no API.
+func TestTemporalOnly(t *testing.T) {
+	dir, temporal, metrics := t.TempDir(), devtest.FreeAddr(t), devtest.FreeAddr(t)
+	p := devtest.Start(t, devtest.Dev(t), []string{"-temporal-only", "-data-dir", dir, "-temporal-addr", temporal,
+		"-ui-addr", devtest.FreeAddr(t), "-temporal-metrics-addr", metrics}, nil)
+	p.MustPrint(dev.Ready)
+	for _, want := range []string{"TEMPORAL_ADDRESS=" + temporal, "http://" + metrics + "/metrics"} {
+		p.MustPrint(want)
+	}
+	for _, name := range []string{"tocsin.db", "secret-key"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there (%v)", name, err)
+		}
+	}
+	p.Stop()
 }
 
 // The first signal waits for a slow delivery and says so, the second does not wait.

@@ -57,29 +57,36 @@ func all(collections []string) []string {
 
 // buckets hold the places of selections in some list, by the types that they let through.
 type buckets struct {
-	catalog *catalog.Catalog
-	byType  map[string]*bucket
-	custom  *bucket // types under custom. that nobody names
+	all    []*bucket
+	byType map[string]*bucket
+	custom *bucket // types under custom. that nobody names
 }
 
-// bucket holds the places of those that may want events of one type.
+// bucket holds the places of those that may want events of one type, in the order in
+// which they were added.
 type bucket struct {
-	open         []int            // of any collection
-	byCollection map[string][]int // of these only
+	name, category string
+	open           []int            // of any collection
+	byCollection   map[string][]int // of these only
 }
 
-func newBucket() *bucket { return &bucket{byCollection: map[string][]int{}} }
+func (b *buckets) bucket(name, category string) *bucket {
+	made := &bucket{name: name, category: category, byCollection: map[string][]int{}}
+	b.all = append(b.all, made)
+	return made
+}
 
 // newBuckets makes the buckets that these selections need.
 func newBuckets(cat *catalog.Catalog, selections []selection) *buckets {
-	b := &buckets{catalog: cat, byType: map[string]*bucket{}, custom: newBucket()}
+	b := &buckets{byType: map[string]*bucket{}}
+	b.custom = b.bucket(catalog.CustomPrefix, catalog.CategoryCustom)
 	for _, t := range cat.Types() {
-		b.byType[t.Type] = newBucket()
+		b.byType[t.Type] = b.bucket(t.Type, t.Category)
 	}
 	for _, s := range selections {
 		for _, e := range s.events {
 			if catalog.IsCustom(e.Type) && b.byType[e.Type] == nil {
-				b.byType[e.Type] = newBucket()
+				b.byType[e.Type] = b.bucket(e.Type, catalog.CategoryCustom)
 			}
 		}
 	}
@@ -88,37 +95,17 @@ func newBuckets(cat *catalog.Catalog, selections []selection) *buckets {
 
 // add enters a place into the bucket of every type that is selected.
 func (b *buckets) add(place int, s selection) {
-	enter := func(b *bucket, name, category string) {
-		collections, ok := s.wants(name, category)
+	for _, in := range b.all {
+		collections, ok := s.wants(in.name, in.category)
 		if !ok {
-			return
+			continue
 		}
 		if collections == nil {
-			b.open = append(b.open, place)
+			in.open = append(in.open, place)
 		}
 		for _, c := range collections {
-			b.byCollection[c] = append(b.byCollection[c], place)
+			in.byCollection[c] = append(in.byCollection[c], place)
 		}
-	}
-	for name, bucket := range b.byType {
-		enter(bucket, name, b.catalog.Category(name))
-	}
-	enter(b.custom, catalog.CustomPrefix, catalog.CategoryCustom)
-}
-
-// sort brings the places of every bucket into an order; equal ones stay as they were
-// added.
-func (b *buckets) sort(cmp func(a, b int) int) {
-	for _, bucket := range b.byType {
-		bucket.sort(cmp)
-	}
-	b.custom.sort(cmp)
-}
-
-func (b *bucket) sort(cmp func(a, b int) int) {
-	slices.SortStableFunc(b.open, cmp)
-	for _, places := range b.byCollection {
-		slices.SortStableFunc(places, cmp)
 	}
 }
 

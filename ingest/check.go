@@ -64,24 +64,29 @@ func (c checker) key(field, text string) {
 	c.text(field, text, maxKey, false)
 }
 
-// text checks length and characters. Control characters have no place in a name, and
-// some databases and protocols end or split text at them; in prose line breaks and
-// tabs are usual.
+// text checks length and characters.
 func (c checker) text(field, text string, most int, prose bool) {
+	if message := wrong(text, most, prose); message != "" {
+		c.bad(field, message)
+	}
+}
+
+// wrong says what is wrong with a text's length or characters, "" for nothing. Control
+// characters have no place in a name, and some databases and protocols end or split text
+// at them; in prose line breaks and tabs are usual.
+func wrong(text string, most int, prose bool) string {
 	if len(text) > most {
-		c.bad(field, fmt.Sprintf("%s has %d bytes; at most %d are allowed", catalog.Quote(text), len(text), most))
-		return
+		return fmt.Sprintf("%s has %d bytes; at most %d are allowed", catalog.Quote(text), len(text), most)
 	}
 	if !utf8.ValidString(text) {
-		c.bad(field, fmt.Sprintf("%s is not UTF-8", catalog.Quote(text)))
-		return
+		return fmt.Sprintf("%s is not UTF-8", catalog.Quote(text))
 	}
 	for _, r := range text {
 		if (r < ' ' || r == 0x7f) && (!prose || r != '\n' && r != '\r' && r != '\t') {
-			c.bad(field, fmt.Sprintf("%s contains the control character %U", catalog.Quote(text), r))
-			return
+			return fmt.Sprintf("%s contains the control character %U", catalog.Quote(text), r)
 		}
 	}
+	return ""
 }
 
 // time checks when it happened; the zero time is none given.
@@ -123,7 +128,9 @@ func (c checker) labels(labels map[string]string) {
 			continue
 		}
 		c.text("labels", name, maxLabelName, false)
-		c.text("labels."+name, value, maxLabelValue, true)
+		if message := wrong(value, maxLabelValue, true); message != "" {
+			c.bad("labels."+name, message)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/internal/jsonscan"
 )
 
 // cloudFields are the attributes with a meaning here. Names of CloudEvents attributes
@@ -26,13 +27,13 @@ var cloudFields = []string{
 // cloudEvent reads a CloudEvent in structured form. Extension attributes that have no
 // meaning here become labels, where collections and filters find them.
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
-func (d *decoder) cloudEvent(s *scanner) error {
-	start, e := s.pos, d.begin()
+func (d *decoder) cloudEvent(s *jsonscan.Scanner) error {
+	start, e := s.Pos, d.begin()
 	var version string
 	extensions := map[string]string{}
 	seen := map[string]bool{}
-	err := s.object(func(name []byte) error {
-		field := memberName(name)
+	err := s.Object(func(name []byte) error {
+		field := s.Name(name)
 		if seen[field] {
 			d.problem(field, "appears twice")
 		}
@@ -43,7 +44,7 @@ func (d *decoder) cloudEvent(s *scanner) error {
 		return err
 	}
 	d.endCloud(e, version, extensions)
-	d.end(e, s.buf[start:s.pos:s.pos])
+	d.end(e, s.Buf[start:s.Pos:s.Pos])
 	return nil
 }
 
@@ -65,7 +66,7 @@ func (d *decoder) endCloud(e *tocsin.Event, version string, extensions map[strin
 	}
 }
 
-func (d *decoder) cloudAttribute(s *scanner, e *tocsin.Event, field string, version *string, extensions map[string]string) error {
+func (d *decoder) cloudAttribute(s *jsonscan.Scanner, e *tocsin.Event, field string, version *string, extensions map[string]string) error {
 	switch field {
 	case "specversion":
 		return d.text(s, field, version)
@@ -81,7 +82,7 @@ func (d *decoder) cloudAttribute(s *scanner, e *tocsin.Event, field string, vers
 	case "dataschema":
 		return d.text(s, field, new(string))
 	case "data_base64":
-		_, err := s.value(1)
+		_, err := s.Value(1)
 		d.problem(field, "binary data is not supported; send JSON in data")
 		return err
 	case "dedup_key": // Tocsin's own spelling, which is no name of a CloudEvents attribute
@@ -102,8 +103,8 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
 
-func (d *decoder) extension(s *scanner, name string, extensions map[string]string) error {
-	raw, err := s.value(1)
+func (d *decoder) extension(s *jsonscan.Scanner, name string, extensions map[string]string) error {
+	raw, err := s.Value(1)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (d *decoder) extension(s *scanner, name string, extensions map[string]strin
 		// Tracing's own (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md):
 		// they differ for every event, and say nothing to people.
 	case raw[0] == '"':
-		extensions[name] = unquote(raw, true)
+		extensions[name] = jsonscan.Unquote(raw, true)
 	case raw[0] == '{' || raw[0] == '[':
 		d.problem(name, "%s is %s; an extension attribute is text, a number, true or false", shorten(raw), kindOf(raw))
 	case raw[0] != 'n':
@@ -182,11 +183,11 @@ func (d *decoder) binaryData(e *tocsin.Event, body []byte) error {
 	if !utf8.Valid(body) {
 		return malformed(body, invalidUTF8(body), "a byte that is not UTF-8")
 	}
-	s := &scanner{buf: body}
+	s := &jsonscan.Scanner{Buf: body}
 	err := d.whole(s, func() error { return d.data(s, &e.Data) })
-	var syntax *syntaxError
+	var syntax *jsonscan.SyntaxError
 	if errors.As(err, &syntax) {
-		return malformed(body, syntax.at, syntax.what)
+		return malformed(body, syntax.At, syntax.What)
 	}
 	return err
 }
@@ -218,7 +219,7 @@ func (d *decoder) headers(header http.Header, e *tocsin.Event) error {
 		if err != nil {
 			return err
 		}
-		if err := d.cloudAttribute(&scanner{buf: quoted}, e, field, &version, extensions); err != nil {
+		if err := d.cloudAttribute(&jsonscan.Scanner{Buf: quoted}, e, field, &version, extensions); err != nil {
 			return err
 		}
 	}

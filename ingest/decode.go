@@ -11,6 +11,7 @@ import (
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/internal/jsonscan"
 )
 
 // The limits of one request.
@@ -19,6 +20,9 @@ const (
 	MaxBodyBytes = 10 << 20
 	// MaxEvents is how many events one request may bring.
 	MaxEvents = 10_000
+	// usualEvent is what an event is guessed to have at least when room is made for all of
+	// a body; smaller ones make the room grow.
+	usualEvent = 1 << 10
 	// maxReported bounds how many errors an answer lists.
 	maxReported = 100
 )
@@ -70,15 +74,17 @@ func decode(contentType string, body []byte) (*decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{body: body}
-	s := &scanner{buf: body}
+	d := &decoder{body: body, events: make([]tocsin.Event, 0, min(len(body)/usualEvent+1, MaxEvents))}
+	s := &jsonscan.Scanner{Buf: body}
 	if bytes.HasPrefix(body, []byte("\xEF\xBB\xBF")) {
-		s.pos = 3 // the byte order mark that some editors and shells put first
+		s.Pos = 3 // the byte order mark that some editors and shells put first
 	}
 	if !utf8.Valid(body) {
 		return nil, malformed(body, invalidUTF8(body), "a byte that is not UTF-8")
 	}
-	if s.peek() == 0 && s.pos == len(body) {
+	// One copy in place of one for each text: the events keep the body as it is.
+	s.Text = string(body)
+	if s.Peek() == 0 && s.Pos == len(body) {
 		return nil, tocsin.Errorf(tocsin.CodeMalformed, "the body is empty; send an event as JSON")
 	}
 	switch media {
@@ -87,24 +93,24 @@ func decode(contentType string, body []byte) (*decoder, error) {
 	case "application/cloudevents+json":
 		err = d.whole(s, func() error { return d.element(s, (*decoder).cloudEvent) })
 	case "application/cloudevents-batch+json":
-		if s.peek() != '[' {
+		if s.Peek() != '[' {
 			return nil, tocsin.Errorf(tocsin.CodeMalformed, "the body of %s must be an array of CloudEvents", media)
 		}
 		err = d.whole(s, func() error {
-			return s.array(func() error { return d.element(s, (*decoder).cloudEvent) })
+			return s.Array(func() error { return d.element(s, (*decoder).cloudEvent) })
 		})
 	default:
 		err = d.whole(s, func() error { return d.top(s) })
 	}
-	var syntax *syntaxError
+	var syntax *jsonscan.SyntaxError
 	if errors.As(err, &syntax) {
-		return nil, malformed(body, syntax.at, syntax.what)
+		return nil, malformed(body, syntax.At, syntax.What)
 	}
 	return d, err
 }
 
 func malformed(body []byte, at int, what string) error {
-	line, column := position(body, at)
+	line, column := jsonscan.Position(body, at)
 	return tocsin.Errorf(tocsin.CodeMalformed, "the body is not valid JSON: line %d, column %d: %s", line, column, what)
 }
 
@@ -134,35 +140,35 @@ func mediaType(contentType string) (string, error) {
 }
 
 // whole reads one value that must be all of the body.
-func (d *decoder) whole(s *scanner, read func() error) error {
-	s.space()
+func (d *decoder) whole(s *jsonscan.Scanner, read func() error) error {
+	s.Space()
 	if err := read(); err != nil {
 		return err
 	}
-	if s.peek() != 0 || s.pos < len(s.buf) {
-		if c := s.buf[s.pos]; c == '{' {
-			return s.errorf(s.pos, "a second value after the end of the first; send an array, or one event on each line as application/x-ndjson")
+	if s.Peek() != 0 || s.Pos < len(s.Buf) {
+		if c := s.Buf[s.Pos]; c == '{' {
+			return s.Errorf(s.Pos, "a second value after the end of the first; send an array, or one event on each line as application/x-ndjson")
 		}
-		return s.unexpected("the end of the text")
+		return s.Unexpected("the end of the text")
 	}
 	return nil
 }
 
 // lines reads one event from each line.
-func (d *decoder) lines(s *scanner) error {
-	for start := s.pos; start < len(d.body); {
+func (d *decoder) lines(s *jsonscan.Scanner) error {
+	for start := s.Pos; start < len(d.body); {
 		end := len(d.body)
 		if i := bytes.IndexByte(d.body[start:], '\n'); i >= 0 {
 			end = start + i
 		}
 		// The scanner ends with the line, so that a broken one cannot swallow the next.
-		line := &scanner{buf: d.body[:end], pos: start}
-		if line.peek() != 0 || line.pos < end {
+		line := &jsonscan.Scanner{Buf: d.body[:end], Pos: start, Text: s.Text}
+		if line.Peek() != 0 || line.Pos < end {
 			if err := d.element(line, (*decoder).nativeEvent); err != nil {
 				return err
 			}
-			if line.peek() != 0 || line.pos < end {
-				return line.unexpected("the end of the line")
+			if line.Peek() != 0 || line.Pos < end {
+				return line.Unexpected("the end of the line")
 			}
 		}
 		start = end + 1
@@ -171,14 +177,14 @@ func (d *decoder) lines(s *scanner) error {
 }
 
 // element reads one event; what is no object is reported and passed over.
-func (d *decoder) element(s *scanner, read func(*decoder, *scanner) error) error {
+func (d *decoder) element(s *jsonscan.Scanner, read func(*decoder, *jsonscan.Scanner) error) error {
 	if len(d.events) == MaxEvents {
 		return tocsin.Errorf(tocsin.CodeTooLarge, "more than %d events, the most that one request may bring; send them in parts", MaxEvents)
 	}
-	if s.peek() == '{' {
+	if s.Peek() == '{' {
 		return read(d, s)
 	}
-	raw, err := s.value(0)
+	raw, err := s.Value(0)
 	if err != nil {
 		return err
 	}
@@ -188,40 +194,51 @@ func (d *decoder) element(s *scanner, read func(*decoder, *scanner) error) error
 }
 
 // top reads the forms of application/json.
-func (d *decoder) top(s *scanner) error {
-	switch s.peek() {
+func (d *decoder) top(s *jsonscan.Scanner) error {
+	switch s.Peek() {
 	case '[':
-		return s.array(func() error { return d.element(s, (*decoder).nativeEvent) })
+		return s.Array(func() error { return d.element(s, (*decoder).nativeEvent) })
 	case '{':
-		return d.topObject(s)
+		return d.oneOrWrapped(s)
 	}
-	raw, err := s.value(0)
+	raw, err := s.Value(0)
 	if err != nil {
 		return err
 	}
 	return tocsin.Errorf(tocsin.CodeMalformed, "the body is %s; send an event (a JSON object), an array of events, or {\"events\": […]}", kindOf(raw))
 }
 
+// oneOrWrapped reads what most often is one event without a fault. Everything else is read
+// again, for what it is: a wrapper's key would be a fault.
+func (d *decoder) oneOrWrapped(s *jsonscan.Scanner) error {
+	start := s.Pos
+	if err := d.nativeEvent(s); err == nil && d.problems.total == 0 {
+		return nil
+	}
+	d.events, d.problems, s.Pos = d.events[:0], problems{}, start
+	return d.topObject(s)
+}
+
 // topObject tells one event from a wrapper by the wrapper's own key, wherever it is.
-func (d *decoder) topObject(s *scanner) error {
-	start := s.pos
+func (d *decoder) topObject(s *jsonscan.Scanner) error {
+	start := s.Pos
 	var others []string
 	var events, threats bool
-	err := s.object(func(name []byte) error {
+	err := s.Object(func(name []byte) error {
 		switch string(name) {
 		case `"events"`:
 			if events {
-				return s.errorf(s.pos, `"events" appears twice`)
+				return s.Errorf(s.Pos, `"events" appears twice`)
 			}
-			if s.peek() == '[' {
+			if s.Peek() == '[' {
 				events = true
-				return s.array(func() error { return d.element(s, (*decoder).nativeEvent) })
+				return s.Array(func() error { return d.element(s, (*decoder).nativeEvent) })
 			}
 		case `"maliciousEvents"`:
 			threats = true
 		}
-		others = append(others, unquote(name, true))
-		_, err := s.value(1)
+		others = append(others, s.Name(name))
+		_, err := s.Value(1)
 		return err
 	})
 	switch {
@@ -232,7 +249,7 @@ func (d *decoder) topObject(s *scanner) error {
 	case events:
 		return nil
 	}
-	s.pos = start
+	s.Pos = start
 	if threats {
 		return d.threatPayload(s)
 	}

@@ -181,6 +181,23 @@ func (r *recording) Append(_ context.Context, _ int64, batch []tocsin.NewEvent) 
 	return tocsin.AppendResult{Events: slices.Repeat([]tocsin.Appended{tocsin.AppendedNew}, len(batch))}, nil
 }
 
+// The quick way to a threat's dedup key is the same key.
+func FuzzDedupKey(f *testing.F) {
+	for _, data := range []string{
+		"", "null", "[]", "{", `{}`, `{"filterId":"XSS","actor":"a","method":"GET","url":"/"}`, `{"filterId":"\u0041","actor":null,"x":[{"url":1}],"url":"é"}`,
+		`{"FILTERID":"XSS","filterId":"SQL"}`, `{"URL":"/a","url":"/b"}`, `{"\u0075rl":"/"}`, `{"url":7,"actor":"a"}`, `{"url":"a"} x`, "{\"url\":\"\xff\"}", `{"url":"a","url":"b"}`,
+		`{"method":"\ud800"}`, "{\"ſurl\":\"a\"}",
+	} {
+		f.Add([]byte(data))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e := tocsin.Event{Type: "threat.detected", Source: "/s", Subject: "x", Data: data}
+		if got, want := ingest.DedupKey(&e), tocsin.DefaultDedupKey(&e); got != want {
+			t.Fatalf("%q: got %s, want %s", data, got, want)
+		}
+	})
+}
+
 // stricter tells what is refused on purpose although it is JSON.
 func stricter(message string) bool {
 	if !strings.HasPrefix(message, "the body is not valid JSON") {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -53,6 +52,7 @@ type Ingest struct {
 	// begun counts the reads of the configuration, read is the last that succeeded.
 	begun atomic.Int64
 	read  int64
+	known tocsin.Configuration // what was read last, for who holds the place of loading
 
 	queue *queue
 	ring  *ringer
@@ -182,15 +182,16 @@ func (r Result) plus(o Result) Result {
 func (in *Ingest) validate(events []tocsin.Event, p *problems) {
 	now := in.now()
 	known := p.total > 0
-	for i := range events {
+	var i int
+	bad := func(field, message string) {
+		if !known || !p.has(i, field) {
+			p.add(i, field, message)
+		}
+	}
+	for i = range events {
 		e := &events[i]
 		if known && p.has(i, "") {
 			continue // it could not be read at all
-		}
-		bad := func(field, message string) {
-			if !known || !p.has(i, field) {
-				p.add(i, field, message)
-			}
 		}
 		check(e, now, bad)
 		size := p.total
@@ -278,7 +279,7 @@ func (in *Ingest) complete(e *tocsin.Event, now time.Time) {
 		e.Time = now
 	}
 	if e.DedupKey == "" {
-		e.DedupKey = tocsin.DefaultDedupKey(e)
+		e.DedupKey = dedupKey(e)
 	}
 }
 
@@ -286,27 +287,39 @@ func (in *Ingest) complete(e *tocsin.Event, now time.Time) {
 // same event from an array and as a CloudEvent is a duplicate and no conflict. White
 // space inside data counts.
 func fingerprint(e *tocsin.Event) []byte {
-	b := make([]byte, 0, 512)
-	part := func(text string) {
-		b = binary.AppendUvarint(b, uint64(len(text)))
-		b = append(b, text...)
-	}
-	for _, text := range []string{e.ID, e.Source, e.Type, e.Subject, string(e.Status), e.DedupKey, e.Title, e.Summary, e.Link} {
-		part(text)
+	var room [1024]byte // of most events' text and data; it stays on the stack
+	b := room[:0]
+	for _, text := range [...]string{e.ID, e.Source, e.Type, e.Subject, string(e.Status), e.DedupKey, e.Title, e.Summary, e.Link} {
+		b = appendText(b, text)
 	}
 	b = append(b, byte(e.Severity)) // #nosec G115 -- 0 to 5
 	if !e.Time.IsZero() {
 		b = binary.BigEndian.AppendUint64(b, uint64(e.Time.Unix()))       // #nosec G115 -- only hashed
 		b = binary.BigEndian.AppendUint32(b, uint32(e.Time.Nanosecond())) // #nosec G115 -- below 1e9
 	}
-	b = binary.AppendUvarint(b, uint64(len(e.Labels)))
-	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
-		part(name)
-		part(e.Labels[name])
-	}
+	b = appendLabels(b, e.Labels)
 	b = append(b, e.Data...)
 	sum := sha256.Sum256(b)
 	return sum[:16]
+}
+
+// appendText writes a text so that no two series of texts are the same bytes.
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+func appendLabels(b []byte, labels map[string]string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(labels)))
+	var room [8]string // as for the bytes: most events have a few
+	names := room[:0]
+	for name := range labels {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		b = appendText(appendText(b, name), labels[name])
+	}
+	return b
 }
 
 // matcher returns the current matcher; one newer than stale when stale is not 0.
@@ -322,6 +335,13 @@ func (in *Ingest) matcher(ctx context.Context, stale int64) (*matcher, error) {
 		return m, nil // somebody else was faster
 	}
 	return in.load(ctx)
+}
+
+// Warm reads the configuration, so that the first event does not wait for it; with
+// thousands of webhooks that takes some tenths of a second. Errors are the store's.
+func (in *Ingest) Warm(ctx context.Context) error {
+	_, err := in.matcher(ctx, 0)
+	return err
 }
 
 // newest returns a matcher by the configuration as it is at some moment after the call
@@ -354,10 +374,11 @@ func (in *Ingest) unlock() { <-in.loading }
 // the lock held.
 func (in *Ingest) load(ctx context.Context) (*matcher, error) {
 	number := in.begun.Add(1)
-	conf, err := in.store.Configuration(ctx)
+	conf, err := in.store.Configuration(ctx, in.known)
 	if err != nil {
 		return nil, err
 	}
+	in.known = conf
 	m := in.current.Load()
 	if m == nil || m.revision != conf.Revision {
 		m = compile(conf, in.catalog, in.channels, &in.filters, in.log)

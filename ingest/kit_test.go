@@ -76,7 +76,7 @@ func (s *store) Append(_ context.Context, revision int64, batch []tocsin.NewEven
 	return result, nil
 }
 
-func (s *store) Configuration(context.Context) (tocsin.Configuration, error) {
+func (s *store) Configuration(context.Context, tocsin.Configuration) (tocsin.Configuration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lists++

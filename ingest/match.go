@@ -47,23 +47,35 @@ type compiler struct {
 
 // compile makes a matcher. Filters that were compiled before are taken from the cache.
 func compile(conf tocsin.Configuration, cat *catalog.Catalog, channels []tocsin.Channel, filters *filterCache, log *slog.Logger) *matcher {
-	m := &matcher{revision: conf.Revision, catalog: cat, channels: channels, byID: map[string]int{}}
+	n := len(conf.Webhooks)
+	m := &matcher{revision: conf.Revision, catalog: cat, channels: channels, byID: make(map[string]int, n), rules: make([]rule, 0, n)}
 	c := compiler{m, map[string]int{}, filters, log}
-	selections := make([]selection, len(conf.Webhooks))
+	selections := make([]selection, n)
 	for i := range conf.Webhooks {
 		selections[i] = selectionOf(&conf.Webhooks[i])
 	}
 	m.buckets = newBuckets(cat, selections)
-	for i := range conf.Webhooks {
+	// In this order they enter every bucket.
+	for _, i := range bySeverity(conf.Webhooks) {
 		if conf.Webhooks[i].State != tocsin.StateDeleted {
 			c.webhook(&conf.Webhooks[i], selections[i])
 		}
 	}
-	m.buckets.sort(func(a, b int) int { return int(m.rules[a].min) - int(m.rules[b].min) })
 	c.escalations(conf.Webhooks)
 	c.mutes(conf.Mutes)
 	filters.keep(c.places)
 	return m
+}
+
+// bySeverity returns the places of webhooks, the lowest minimal severity first, and otherwise
+// as they are.
+func bySeverity(webhooks []tocsin.Webhook) []int {
+	places := make([]int, len(webhooks))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return int(webhooks[a].MinSeverity) - int(webhooks[b].MinSeverity) })
+	return places
 }
 
 func (c *compiler) webhook(w *tocsin.Webhook, s selection) {

@@ -1,14 +1,15 @@
 package ingest
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
+	"github.com/tocsin-alerts/tocsin/internal/jsonscan"
 )
 
 // nativeFields are the fields of an event in Tocsin's own form; their places are the
@@ -30,23 +31,27 @@ func (d *decoder) end(e *tocsin.Event, raw []byte) {
 	}
 }
 
+// errCloud says that what was begun to be read is a CloudEvent.
+var errCloud = errors.New("a CloudEvent")
+
 // nativeEvent reads an event in Tocsin's own form; one with specversion is read as a
 // CloudEvent instead.
-func (d *decoder) nativeEvent(s *scanner) error {
-	start, e := s.pos, d.begin()
+func (d *decoder) nativeEvent(s *jsonscan.Scanner) error {
+	start, e := s.Pos, d.begin()
 	var seen uint32
-	var cloud bool
 	mark := d.problems
-	err := s.object(func(name []byte) error {
-		field := memberName(name)
+	err := s.Object(func(name []byte) error {
+		field := s.Name(name)
 		known, err := d.nativeField(s, e, field)
 		if err != nil {
 			return err
 		}
 		if known < 0 {
-			cloud = cloud || field == "specversion"
+			if field == "specversion" {
+				return errCloud
+			}
 			d.problem(field, "%s", unknownField(field, nativeFields))
-			_, err := s.value(1)
+			_, err := s.Value(1)
 			return err
 		}
 		if seen&(1<<known) != 0 {
@@ -55,20 +60,20 @@ func (d *decoder) nativeEvent(s *scanner) error {
 		seen |= 1 << known
 		return nil
 	})
+	if err == errCloud {
+		d.events, d.problems, s.Pos = d.events[:len(d.events)-1], mark, start
+		return d.cloudEvent(s)
+	}
 	if err != nil {
 		return err
 	}
-	if cloud {
-		d.events, d.problems, s.pos = d.events[:len(d.events)-1], mark, start
-		return d.cloudEvent(s)
-	}
-	d.end(e, s.buf[start:s.pos:s.pos])
+	d.end(e, s.Buf[start:s.Pos:s.Pos])
 	return nil
 }
 
 // nativeField reads the value of one field and returns its place in nativeFields; -1,
 // and nothing read, when there is no such field.
-func (d *decoder) nativeField(s *scanner, e *tocsin.Event, field string) (place int, err error) {
+func (d *decoder) nativeField(s *jsonscan.Scanner, e *tocsin.Event, field string) (place int, err error) {
 	switch field {
 	case "id":
 		return 0, d.text(s, field, &e.ID)
@@ -108,50 +113,27 @@ func unknownField(field string, known []string) string {
 }
 
 // text reads a string; null is as if the field were not there.
-func (d *decoder) text(s *scanner, field string, to *string) error {
-	if s.peek() == '"' {
-		raw, escaped, err := s.text()
+func (d *decoder) text(s *jsonscan.Scanner, field string, to *string) error {
+	if s.Peek() == '"' {
+		text, err := s.ReadText()
 		if err == nil {
-			*to = unquote(raw, escaped)
+			*to = text
 		}
 		return err
 	}
-	raw, err := s.value(1)
+	return d.noText(s, field)
+}
+
+// noText passes over a value that should be text; null is as if the field were not there.
+func (d *decoder) noText(s *jsonscan.Scanner, field string) error {
+	raw, err := s.Value(1)
 	if err == nil && raw[0] != 'n' {
 		d.problem(field, "%s is %s; allowed: text", shorten(raw), kindOf(raw))
 	}
 	return err
 }
 
-// memberName makes text of a member's name. The names of fields, which come again and
-// again, are not copied.
-func memberName(raw []byte) string {
-	if name, ok := knownNames[string(raw[1:len(raw)-1])]; ok {
-		return name
-	}
-	return unquote(raw, bytes.IndexByte(raw, '\\') >= 0)
-}
-
-var knownNames = func() map[string]string {
-	names := map[string]string{}
-	for _, name := range append(cloudFields, nativeFields...) {
-		names[name] = name
-	}
-	return names
-}()
-
-// unquote makes text of a scanned string.
-func unquote(raw []byte, escaped bool) string {
-	if !escaped {
-		return string(raw[1 : len(raw)-1])
-	}
-	var text string
-	// The scanner has accepted it, and it accepts nothing that this refuses.
-	_ = json.Unmarshal(raw, &text)
-	return text
-}
-
-func (d *decoder) severity(s *scanner, field string, to *tocsin.Severity) error {
+func (d *decoder) severity(s *jsonscan.Scanner, field string, to *tocsin.Severity) error {
 	var word string
 	if err := d.text(s, field, &word); err != nil {
 		return err
@@ -164,7 +146,7 @@ func (d *decoder) severity(s *scanner, field string, to *tocsin.Severity) error 
 	return nil
 }
 
-func (d *decoder) status(s *scanner, field string, to *tocsin.Status) error {
+func (d *decoder) status(s *jsonscan.Scanner, field string, to *tocsin.Status) error {
 	var word string
 	if err := d.text(s, field, &word); err != nil {
 		return err
@@ -178,9 +160,9 @@ func (d *decoder) status(s *scanner, field string, to *tocsin.Status) error {
 	return nil
 }
 
-func (d *decoder) time(s *scanner, field string, to *time.Time) error {
-	if c := s.peek(); c == '-' || c >= '0' && c <= '9' {
-		raw, err := s.value(1)
+func (d *decoder) time(s *jsonscan.Scanner, field string, to *time.Time) error {
+	if c := s.Peek(); c == '-' || c >= '0' && c <= '9' {
+		raw, err := s.Value(1)
 		if err == nil {
 			d.problem(field, "%s is a number; write RFC 3339, for example 2026-01-31T08:30:00Z", shorten(raw))
 		}
@@ -198,9 +180,9 @@ func (d *decoder) time(s *scanner, field string, to *time.Time) error {
 	return nil
 }
 
-func (d *decoder) labels(s *scanner, to *map[string]string) error {
-	if s.peek() != '{' {
-		raw, err := s.value(1)
+func (d *decoder) labels(s *jsonscan.Scanner, to *map[string]string) error {
+	if s.Peek() != '{' {
+		raw, err := s.Value(1)
 		if err == nil && raw[0] != 'n' {
 			d.problem("labels", "%s is %s; allowed: an object of texts", shorten(raw), kindOf(raw))
 		}
@@ -208,17 +190,17 @@ func (d *decoder) labels(s *scanner, to *map[string]string) error {
 	}
 	labels := make(map[string]string, 4)
 	*to = labels
-	return s.object(func(name []byte) error {
-		key, value := memberName(name), ""
+	return s.Object(func(name []byte) error {
+		key := s.Name(name)
 		if _, twice := labels[key]; twice {
 			d.problem("labels."+key, "appears twice")
 		}
-		if c := s.peek(); c == '"' {
-			err := d.text(s, "labels."+key, &value)
+		if s.Peek() == '"' {
+			value, err := s.ReadText()
 			labels[key] = value
 			return err
 		}
-		raw, err := s.value(2)
+		raw, err := s.Value(2)
 		if err == nil {
 			d.problem("labels."+key, "%s is %s; allowed: text", shorten(raw), kindOf(raw))
 		}
@@ -227,8 +209,8 @@ func (d *decoder) labels(s *scanner, to *map[string]string) error {
 }
 
 // data keeps the bytes; null is as if there were none.
-func (d *decoder) data(s *scanner, to *json.RawMessage) error {
-	raw, err := s.value(1)
+func (d *decoder) data(s *jsonscan.Scanner, to *json.RawMessage) error {
+	raw, err := s.Value(1)
 	if err == nil && raw[0] != 'n' {
 		*to = raw
 	}

@@ -21,8 +21,8 @@ type slow struct {
 	fail error
 }
 
-func (s *slow) Configuration(ctx context.Context) (tocsin.Configuration, error) {
-	conf, err := s.store.Configuration(ctx)
+func (s *slow) Configuration(ctx context.Context, known tocsin.Configuration) (tocsin.Configuration, error) {
+	conf, err := s.store.Configuration(ctx, known)
 	select {
 	case <-time.After(time.Second):
 	case <-ctx.Done():

@@ -25,11 +25,9 @@ type ringer struct {
 func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger) *ringer {
 	r := &ringer{}
 	r.signal = newStage(func(ctx context.Context, ids []string) {
-		ctx, cancel := context.WithTimeout(ctx, ringTimeout)
-		defer cancel()
-		if err := conductor.Ring(ctx, ids...); err != nil {
+		inParts(ctx, ids, ringAtOnce, conductor.Ring, func(err error) {
 			log.Warn("ringing webhooks; the sweeper will", "webhooks", len(ids), "error", err)
-		}
+		})
 		failpoint.Hit("ingest.signalled")
 	})
 	r.mark = newStage(func(ctx context.Context, ids []string) {
@@ -53,24 +51,35 @@ func (r *ringer) close() {
 	r.signal.close()
 }
 
-// tellAtOnce is how many incidents are told in one call, which has ringTimeout.
-const tellAtOnce = 200
+// How many webhooks are signalled, and incidents told, in one call, which has ringTimeout.
+// A workflow that must be started takes tens of milliseconds where Temporal is busy.
+const (
+	ringAtOnce = 50
+	tellAtOnce = 200
+)
 
-// newTeller returns a stage that tells the workflows of incidents, by their keys. After a
-// call that failed the rest is left to the sweeper: Temporal is away.
+// newTeller returns a stage that tells the workflows of incidents, by their keys.
 func newTeller(conductor tocsin.Conductor, log *slog.Logger) *stage {
 	return newStage(func(ctx context.Context, keys []string) {
 		failpoint.Hit("ingest.untold")
-		for part := range slices.Chunk(keys, tellAtOnce) {
-			ctx, cancel := context.WithTimeout(ctx, ringTimeout)
-			err := conductor.Incidents(ctx, part...)
-			cancel()
-			if err != nil {
-				log.Warn("telling the workflows of incidents; the sweeper will", "incidents", len(keys), "error", err)
-				return
-			}
-		}
+		inParts(ctx, keys, tellAtOnce, conductor.Incidents, func(err error) {
+			log.Warn("telling the workflows of incidents; the sweeper will", "incidents", len(keys), "error", err)
+		})
 	})
+}
+
+// inParts calls the conductor for n at a time. After a call that failed the rest is left to
+// the sweeper: Temporal is away.
+func inParts(ctx context.Context, all []string, n int, call func(context.Context, ...string) error, failed func(error)) {
+	for part := range slices.Chunk(all, n) {
+		ctx, cancel := context.WithTimeout(ctx, ringTimeout)
+		err := call(ctx, part...)
+		cancel()
+		if err != nil {
+			failed(err)
+			return
+		}
+	}
 }
 
 // stage calls a function with the ids that gathered while the last call ran, each

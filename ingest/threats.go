@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/internal/jsonscan"
 )
 
 // threatSource is the source of events made of a posted threat payload, which names none.
@@ -35,30 +36,30 @@ type element struct {
 // threatPayload reads the published threat payload: each of its maliciousEvents
 // becomes a threat.detected event that carries the payload's guidance. The id is a
 // hash of the element, so that posting it again is a duplicate.
-func (d *decoder) threatPayload(s *scanner) error {
+func (d *decoder) threatPayload(s *jsonscan.Scanner) error {
 	var elements [][]byte
 	var guidance []byte
-	err := s.object(func(name []byte) error {
+	err := s.Object(func(name []byte) error {
 		switch string(name) {
 		case `"maliciousEvents"`:
-			if s.peek() != '[' {
-				raw, err := s.value(1)
+			if s.Peek() != '[' {
+				raw, err := s.Value(1)
 				if err != nil {
 					return err
 				}
 				return tocsin.Invalid("maliciousEvents", "is %s; allowed: an array of objects", kindOf(raw))
 			}
-			return s.array(func() error {
-				raw, err := s.value(2)
+			return s.Array(func() error {
+				raw, err := s.Value(2)
 				elements = append(elements, raw)
 				return err
 			})
 		case `"overview"`, `"remediation"`:
-			raw, err := s.value(1)
+			raw, err := s.Value(1)
 			guidance = append(append(append(append(guidance, ','), name...), ':'), raw...)
 			return err
 		}
-		return tocsin.Invalid(shorten([]byte(memberName(name))), "unknown field of a threat payload; allowed: maliciousEvents, overview, remediation")
+		return tocsin.Invalid(shorten([]byte(s.Name(name))), "unknown field of a threat payload; allowed: maliciousEvents, overview, remediation")
 	})
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ type Verdict struct {
 // configuration. It explains; what was decided when the event arrived is in the
 // store's traces.
 func (in *Ingest) Verdicts(ctx context.Context, e tocsin.Event) ([]Verdict, error) {
-	conf, err := in.store.Configuration(ctx)
+	conf, err := in.configuration(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,4 +59,15 @@ func (in *Ingest) Verdicts(ctx context.Context, e tocsin.Event) ([]Verdict, erro
 	}
 	j.escalations(conf.Webhooks, verdicts)
 	return verdicts, nil
+}
+
+// configuration reads the configuration of this moment. What it finds is not kept: compiling
+// it is for those who match.
+func (in *Ingest) configuration(ctx context.Context) (tocsin.Configuration, error) {
+	if err := in.lock(ctx); err != nil {
+		return tocsin.Configuration{}, err
+	}
+	known := in.known
+	in.unlock()
+	return in.store.Configuration(ctx, known)
 }

@@ -80,7 +80,7 @@ func (s *Service) plan(ctx context.Context, stored tocsin.Webhook, patch json.Ra
 	if err != nil {
 		return target{}, err
 	}
-	others, err := s.List(ctx)
+	others, err := s.affected(ctx, stored.Settings, settings)
 	if err != nil {
 		return target{}, err
 	}

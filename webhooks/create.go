@@ -29,7 +29,7 @@ func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool)
 	if err != nil {
 		return Created{}, err
 	}
-	others, err := s.List(ctx)
+	others, err := s.related(ctx, settings)
 	if err != nil {
 		return Created{}, err
 	}
@@ -44,8 +44,8 @@ func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool)
 	if err := conclude(settings.Name, "", others, p); err != nil {
 		return Created{}, err
 	}
-	if len(others) >= maxWebhooks {
-		return Created{}, tocsin.Errorf(tocsin.CodeConflict, "there are %d webhooks; at most %d are allowed: delete some first", len(others), maxWebhooks)
+	if err := s.room(ctx); err != nil {
+		return Created{}, err
 	}
 
 	w := tocsin.Webhook{Settings: settings, State: tocsin.StateActive}
@@ -61,7 +61,8 @@ func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool)
 	if err != nil {
 		return Created{}, storing(err, settings.Name)
 	}
-	s.signal(ctx, w.ID)
+	s.count.add()
+	s.start(ctx, w.ID)
 	return Created{Webhook: w, Generated: reveal(config, generated)}, nil
 }
 

@@ -26,7 +26,7 @@ func (s *fuzzStore) ListWebhooks(context.Context) (int64, []tocsin.Webhook, erro
 	return 1, []tocsin.Webhook{s.webhook}, nil
 }
 
-func (s *fuzzStore) Configuration(context.Context) (tocsin.Configuration, error) {
+func (s *fuzzStore) Configuration(context.Context, tocsin.Configuration) (tocsin.Configuration, error) {
 	return tocsin.Configuration{Revision: 1, Webhooks: []tocsin.Webhook{s.webhook}}, nil
 }
 

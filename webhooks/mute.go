@@ -34,7 +34,7 @@ func (s *Service) CreateMute(ctx context.Context, body json.RawMessage, actor st
 	if err != nil {
 		return MuteView{}, err
 	}
-	conf, err := s.Store.Configuration(ctx)
+	conf, err := s.Store.Configuration(ctx, tocsin.Configuration{})
 	if err != nil {
 		return MuteView{}, fmt.Errorf("reading the configuration: %w", err)
 	}

@@ -46,7 +46,7 @@ func TestCreateMute(t *testing.T) {
 		t.Errorf("read back: %s", diff)
 	}
 	// What is stored reaches ingest.
-	conf, err := k.store.Configuration(t.Context())
+	conf, err := k.store.Configuration(t.Context(), tocsin.Configuration{})
 	if err != nil || len(conf.Mutes) != 1 || conf.Mutes[0].ID != v.ID {
 		t.Errorf("configuration %+v, %v", conf, err)
 	}
@@ -187,7 +187,7 @@ func TestAMuteSuppresses(t *testing.T) {
 // muted is a store with as many mutes as are allowed.
 type muted struct{ tocsin.Store }
 
-func (muted) Configuration(context.Context) (tocsin.Configuration, error) {
+func (muted) Configuration(context.Context, tocsin.Configuration) (tocsin.Configuration, error) {
 	return tocsin.Configuration{Mutes: make([]tocsin.Mute, 1000)}, nil
 }
 

@@ -24,15 +24,15 @@ func TestRedeliverWakesAWebhookThatIsAwake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.store.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: "dlv_1", Events: pending}}); err != nil {
+	if _, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: "dlv_1", Events: pending}}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := k.store.Claim(t.Context(), lease.Fence, "dlv_1")
+	c, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Claim: "dlv_1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead := tocsin.Outcome{DeliveryID: "dlv_1", State: tocsin.DeliveryDead, Reason: "422", Attempt: tocsin.Attempt{Number: c.Attempt}}
-	if err := k.store.Record(t.Context(), lease.Fence, dead); err != nil {
+	if _, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Record: &dead}); err != nil {
 		t.Fatal(err)
 	}
 

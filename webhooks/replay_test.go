@@ -32,15 +32,15 @@ func (k *kit) dead(t *testing.T, webhookID string, n int) {
 	}
 	for i, p := range pending {
 		id := fmt.Sprintf("dlv_%d", i)
-		if err := k.store.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: id, Events: []tocsin.PendingEvent{p}}}); err != nil {
+		if _, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: id, Events: []tocsin.PendingEvent{p}}}}); err != nil {
 			t.Fatal(err)
 		}
-		c, err := k.store.Claim(t.Context(), lease.Fence, id)
+		c, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Claim: id})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o := tocsin.Outcome{DeliveryID: id, State: tocsin.DeliveryDead, Reason: "422", Attempt: tocsin.Attempt{Number: c.Attempt}}
-		if err := k.store.Record(t.Context(), lease.Fence, o); err != nil {
+		if _, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Record: &o}); err != nil {
 			t.Fatal(err)
 		}
 	}

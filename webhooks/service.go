@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
 )
@@ -53,6 +55,8 @@ type Service struct {
 	channels map[string]tocsin.Channel
 	senders  senders
 	signing  signing
+	count    counted
+	starts   *rate.Limiter // of workflows, see start
 }
 
 // New returns a service. It returns an error when something required is missing, or
@@ -85,7 +89,7 @@ func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Service{Config: c, channels: map[string]tocsin.Channel{}}
+	s := &Service{Config: c, channels: map[string]tocsin.Channel{}, starts: newStarts()}
 	for _, ch := range c.Channels {
 		if s.channels[ch.Name()] != nil {
 			return nil, fmt.Errorf("configuring webhooks: two channels are named %q", ch.Name())

@@ -254,7 +254,7 @@ func TestPreviewShowsWhatWouldBeSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.store.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending}}); err != nil {
+	if _, err := k.store.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending}}}); err != nil {
 		t.Fatal(err)
 	}
 	k.mustChange(t, "soc", `{"config": {"body_template": "{\"ids\": [{{range $i, $e := .Events}}{{if $i}},{{end}}{{toJSON $e.id}}{{end}}]}"}}`)

@@ -30,8 +30,17 @@ func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterActivityWithOptions(a.RotateKeys, activity.RegisterOptions{Name: "RotateKeys"})
 }
 
-// NewWorker returns a worker on [TaskQueue] with everything registered.
+// cached is how many workflows a process keeps in memory: two for each Deliver that it can
+// run at once, so that none of those under way are thrown out. Each takes some 40 KB, most
+// of it stacks. One that is not there is replayed from a history of at most a few thousand
+// events, usually some dozens, in milliseconds; so ten thousand that wait for events, as the
+// SDK would keep, are not worth their 400 MB.
+func cached(a *activities.Activities) int { return 2 * a.MaxSlots() }
+
+// NewWorker returns a worker on [TaskQueue] with everything registered. The size of its
+// cache is the process's: the first worker's holds.
 func NewWorker(c client.Client, a *activities.Activities) worker.Worker {
+	worker.SetStickyWorkflowCacheSize(cached(a))
 	w := worker.New(c, TaskQueue, worker.Options{
 		// Longer than a Deliver needs to finish what it is sending: it stops claiming when
 		// the worker stops.

@@ -20,6 +20,12 @@ type Config struct {
 	// TemporalAddr and UIAddr are Temporal's own and its Web UI's; "" is 127.0.0.1:7233
 	// and 127.0.0.1:8233. Port 0 chooses a free one, here and for APIAddr.
 	TemporalAddr, UIAddr string
+	// TemporalMetricsAddr is where the Temporal server's own metrics are, for Prometheus;
+	// "" is nowhere.
+	TemporalMetricsAddr string
+	// TemporalOnly leaves out the API, the worker and the store: for those who run
+	// `tocsin serve` and tocsin-worker themselves.
+	TemporalOnly bool
 	// Demo creates a webhook of each kind that delivers to the inbox, and sends an event
 	// of every alert type.
 	Demo bool
@@ -46,6 +52,8 @@ func ParseFlags(args []string, getenv func(string) string) (Config, error) {
 	flags.StringVar(&cfg.APIAddr, "api-addr", "", "loopback `address` of the HTTP API and the inbox (default "+defaultAPI+")")
 	flags.StringVar(&cfg.TemporalAddr, "temporal-addr", "", "`address` of the Temporal server (default "+defaultTemporal+")")
 	flags.StringVar(&cfg.UIAddr, "ui-addr", "", "`address` of the Temporal Web UI (default "+defaultUI+")")
+	flags.StringVar(&cfg.TemporalMetricsAddr, "temporal-metrics-addr", "", "`address` of the Temporal server's own /metrics (default none)")
+	flags.BoolVar(&cfg.TemporalOnly, "temporal-only", false, "run the Temporal server and its Web UI alone, for a tocsin serve and a tocsin-worker of your own")
 	flags.BoolVar(&cfg.Demo, "demo", false, "create a webhook of each kind, and send an event of every alert type to the inbox")
 	flags.StringVar(&cfg.LogLevel, "log-level", "", "debug, info, warn or error on standard error (TOCSIN_LOG_LEVEL; default warn)")
 	if err := flags.Parse(args); err != nil {
@@ -98,7 +106,22 @@ func (c *Config) complete() error {
 	if err := checkLoopback(c.APIAddr); err != nil {
 		return err
 	}
-	return checkDistinct([]listener{{"-api-addr", c.APIAddr}, {"-temporal-addr", c.TemporalAddr}, {"-ui-addr", c.UIAddr}})
+	if c.TemporalOnly && c.Demo {
+		return errors.New("-temporal-only and -demo: the demo needs the API and the worker; leave one of them out")
+	}
+	return checkDistinct(c.listeners())
+}
+
+// listeners are what this will listen on.
+func (c *Config) listeners() []listener {
+	all := []listener{{"-temporal-addr", c.TemporalAddr}, {"-ui-addr", c.UIAddr}}
+	if !c.TemporalOnly {
+		all = append([]listener{{"-api-addr", c.APIAddr}}, all...)
+	}
+	if c.TemporalMetricsAddr != "" {
+		all = append(all, listener{"-temporal-metrics-addr", c.TemporalMetricsAddr})
+	}
+	return all
 }
 
 // listener is an address and the flag that sets it.

@@ -21,6 +21,12 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
+func TestTemporalOnlyNeedsNoAPIAddress(t *testing.T) {
+	if _, err := dev.ParseFlags([]string{"--temporal-only", "--temporal-addr", "127.0.0.1:8080"}, none); err != nil {
+		t.Errorf("the API's default address is not free for others: %v", err)
+	}
+}
+
 func TestParseFlagsRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
@@ -33,6 +39,8 @@ func TestParseFlagsRefuses(t *testing.T) {
 		"no port":       {[]string{"--api-addr", "127.0.0.1"}, "want host:port"},
 		"an argument":   {[]string{"serve"}, `no arguments, only flags: "serve"`},
 		"equal":         {[]string{"--api-addr", "127.0.0.1:8233"}, "-api-addr and -ui-addr are both 127.0.0.1:8233; give each a port of its own"},
+		"equal metrics": {[]string{"--temporal-metrics-addr", "127.0.0.1:7233"}, "-temporal-addr and -temporal-metrics-addr are both"},
+		"no demo":       {[]string{"--temporal-only", "--demo"}, "the demo needs the API"},
 		"equal by name": {[]string{"--api-addr", "localhost:9000", "--temporal-addr", "127.0.0.1:9000"}, "-api-addr and -temporal-addr are both"},
 		"everywhere":    {[]string{"--temporal-addr", "0.0.0.0:9000", "--ui-addr", "127.0.0.1:9000"}, "-temporal-addr and -ui-addr are both"},
 		"a broken path": {[]string{"--data-dir", "/tmp/what?"}, "misread"},

@@ -68,7 +68,7 @@ func (d *Dev) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context) error{d.openDir, d.startTemporal, d.openStore, d.startApp} {
+	for _, step := range d.steps() {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -77,6 +77,13 @@ func (d *Dev) Start(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+func (d *Dev) steps() []func(context.Context) error {
+	if d.cfg.TemporalOnly {
+		return []func(context.Context) error{d.openDir, d.startTemporal}
+	}
+	return []func(context.Context) error{d.openDir, d.startTemporal, d.openStore, d.startApp}
 }
 
 // Stop undoes Start in reverse. ctx bounds the part that waits for deliveries.
@@ -104,9 +111,11 @@ func (d *Dev) openDir(context.Context) (err error) {
 		return err
 	}
 	d.cleanup(func(context.Context) error { return d.dir.close() })
-	// Before Temporal takes its time to start, and before its own port is complained of.
-	if d.cfg.APIAddr, err = freeAddr("-api-addr", d.cfg.APIAddr); err != nil {
-		return err
+	if !d.cfg.TemporalOnly {
+		// Before Temporal takes its time to start, and before its own port is complained of.
+		if d.cfg.APIAddr, err = freeAddr("-api-addr", d.cfg.APIAddr); err != nil {
+			return err
+		}
 	}
 	file, err := d.dir.logFile()
 	if err != nil {
@@ -115,6 +124,9 @@ func (d *Dev) openDir(context.Context) (err error) {
 	d.cleanup(func(context.Context) error { return file.Close() })
 	if err := d.openLog(file); err != nil {
 		return err
+	}
+	if d.cfg.TemporalOnly {
+		return nil // nothing is sealed
 	}
 	d.ring, err = d.dir.keyRing()
 	return err
@@ -133,7 +145,7 @@ func (d *Dev) openLog(file io.Writer) error {
 
 // checkPorts returns an error when something listens already where this will.
 func (d *Dev) checkPorts() error {
-	for _, l := range []listener{{"-api-addr", d.cfg.APIAddr}, {"-temporal-addr", d.cfg.TemporalAddr}, {"-ui-addr", d.cfg.UIAddr}} {
+	for _, l := range d.cfg.listeners() {
 		if _, err := freeAddr(l.flag, l.addr); err != nil {
 			return err
 		}
@@ -156,7 +168,7 @@ func freeAddr(flag, addr string) (string, error) {
 
 func (d *Dev) startTemporal(ctx context.Context) (err error) {
 	d.temporal, err = temporalserver.Start(temporalserver.Options{
-		DBFile: d.dir.file("temporal.db"), FrontendAddr: d.cfg.TemporalAddr, UIAddr: d.cfg.UIAddr,
+		DBFile: d.dir.file("temporal.db"), FrontendAddr: d.cfg.TemporalAddr, UIAddr: d.cfg.UIAddr, MetricsAddr: d.cfg.TemporalMetricsAddr,
 		SearchAttributes: workflows.SearchAttributes(), Logger: d.fileLog,
 	})
 	if err != nil {
@@ -263,10 +275,18 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	select {
 	case <-ctx.Done():
-	case err = <-d.app.Failed():
+	case err = <-d.failed():
 	}
 	fmt.Fprintln(d.cfg.Out, "Stopping …")
 	return errors.Join(err, d.stopOrLeave(context.WithoutCancel(ctx)))
+}
+
+// failed gets an error when a part ends by itself; never where there is no app.
+func (d *Dev) failed() <-chan error {
+	if d.app == nil {
+		return nil
+	}
+	return d.app.Failed()
 }
 
 // errLeft is how Run ends when a signal comes while it stops.

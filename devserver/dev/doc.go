@@ -10,6 +10,9 @@
 //	tocsin-dev.log   what happened, rotated once when it grows
 //	tocsin-dev.lock  held while a process uses the directory
 //
+// With Config.TemporalOnly it is the Temporal server and its Web UI alone, for those who run
+// `tocsin serve` and tocsin-worker themselves.
+//
 // The API asks for no key, so it listens on loopback only and answers only requests that
 // name loopback as their host. Killing the process loses nothing that was acknowledged.
 package dev

@@ -14,6 +14,10 @@ const Ready = "Tocsin is ready"
 
 // greet says where everything is, what is not protected, and what to try.
 func (d *Dev) greet(took time.Duration) {
+	if d.cfg.TemporalOnly {
+		d.greetTemporal(took)
+		return
+	}
 	fmt.Fprintf(d.cfg.Out, `%s (after %v).
 
   API              %s
@@ -25,12 +29,32 @@ func (d *Dev) greet(took time.Duration) {
   !!  NO KEY IS ASKED FOR. Every program and every user of this machine can read and
   !!  change everything here. It listens on loopback only; for more, run tocsin serve.
 `, Ready, took.Round(10*time.Millisecond), d.URL(), d.URL(), d.UIAddr(), d.TemporalAddr(), d.cfg.DataDir)
+	d.warnOpen()
+	fmt.Fprintf(d.cfg.Out, "\nTry it: this sends an event, and the inbox shows its delivery.\n\n%s\n\n", d.curl())
+}
+
+// warnOpen says which parts other machines reach.
+func (d *Dev) warnOpen() {
 	for _, addr := range []string{d.cfg.TemporalAddr, d.cfg.UIAddr} {
 		if host, _, err := net.SplitHostPort(addr); err == nil && host != "localhost" && !net.ParseIP(host).IsLoopback() {
 			fmt.Fprintf(d.cfg.Out, "  !!  TEMPORAL AT %s CAN BE REACHED FROM OTHER MACHINES, without any authentication.\n", addr)
 		}
 	}
-	fmt.Fprintf(d.cfg.Out, "\nTry it: this sends an event, and the inbox shows its delivery.\n\n%s\n\n", d.curl())
+}
+
+// greetTemporal says where the Temporal server is that others use.
+func (d *Dev) greetTemporal(took time.Duration) {
+	fmt.Fprintf(d.cfg.Out, `%s: Temporal alone (after %v).
+
+  Temporal Web UI  http://%s
+  Temporal         %s
+  Data, log        %s
+`, Ready, took.Round(10*time.Millisecond), d.UIAddr(), d.TemporalAddr(), d.cfg.DataDir)
+	if addr := d.temporal.MetricsAddr(); addr != "" {
+		fmt.Fprintf(d.cfg.Out, "  Its metrics      http://%s/metrics\n", addr)
+	}
+	d.warnOpen()
+	fmt.Fprintf(d.cfg.Out, "\nFor tocsin serve and tocsin-worker: export TEMPORAL_ADDRESS=%s\n\n", d.TemporalAddr())
 }
 
 // curl is one line to paste, as often as one likes. Without the demo it makes the webhook

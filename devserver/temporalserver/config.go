@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/membership/static"
+	"go.temporal.io/server/common/metrics"
 	sqliteplugin "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
@@ -42,8 +43,11 @@ func sqlConfig(path string) *config.SQL {
 	}
 }
 
-func newServer(database *config.SQL, frontend address, inner [3]int, logger log.Logger) (temporal.Server, error) {
+func newServer(database *config.SQL, frontend, metricsAt address, inner [3]int, logger log.Logger) (temporal.Server, error) {
 	cfg := serverConfig(database, frontend, inner)
+	if metricsAt.host != "" {
+		cfg.Global.Metrics = &metrics.Config{Prometheus: &metrics.PrometheusConfig{Framework: metrics.FrameworkOpentelemetry, ListenAddress: metricsAt.String()}}
+	}
 	authorizer, err := authorization.GetAuthorizerFromConfig(&cfg.Global.Authorization)
 	if err != nil {
 		return nil, err

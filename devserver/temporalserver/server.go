@@ -30,6 +30,9 @@ type Options struct {
 	FrontendAddr string
 	// UIAddr is host:port of the Web UI, port 0 for a free one; "" is no Web UI.
 	UIAddr string
+	// MetricsAddr is host:port of the server's own metrics for Prometheus, at /metrics,
+	// port 0 for a free one; "" is no metrics.
+	MetricsAddr string
 	// Namespace is created when missing; "" is "default".
 	Namespace string
 	// Retention is how long closed workflows are kept. 0 is MinRetention, less than that
@@ -51,6 +54,7 @@ type Server struct {
 	options  Options
 	frontend address
 	ui       address
+	metrics  address
 
 	lock   *filelock.Lock
 	logger *serverLogger
@@ -114,7 +118,7 @@ func (s *Server) start() error {
 	if err := createNamespace(database, s.options); err != nil {
 		return err
 	}
-	s.server, err = newServer(database, s.frontend, ports, s.logger)
+	s.server, err = newServer(database, s.frontend, s.metrics, ports, s.logger)
 	if err != nil {
 		return fmt.Errorf("making temporal server: %w", err)
 	}
@@ -173,6 +177,11 @@ func (s *Server) listenable() (ports [3]int, err error) {
 	}
 	if s.options.UIAddr != "" {
 		if s.ui, err = listen("temporal web UI", s.options.UIAddr); err != nil {
+			return ports, err
+		}
+	}
+	if s.options.MetricsAddr != "" {
+		if s.metrics, err = listen("temporal metrics", s.options.MetricsAddr); err != nil {
 			return ports, err
 		}
 	}
@@ -236,6 +245,14 @@ func (s *Server) UIAddr() string {
 		return ""
 	}
 	return s.ui.dial()
+}
+
+// MetricsAddr is host:port of the server's metrics, or "" when there are none.
+func (s *Server) MetricsAddr() string {
+	if s.options.MetricsAddr == "" {
+		return ""
+	}
+	return s.metrics.dial()
 }
 
 // Stop stops the server and gives up the database. It is safe to call twice. A server

@@ -3,6 +3,7 @@ package temporalserver_test
 import (
 	"database/sql"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -120,6 +121,28 @@ func TestNamespaceAndUI(t *testing.T) {
 	}
 	if got := ns.Config.WorkflowExecutionRetentionTtl.AsDuration(); got != temporalserver.MinRetention {
 		t.Errorf("retention is %v", got)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := mustStart(t, temporalserver.Options{MetricsAddr: "127.0.0.1:0"})
+	resp, err := http.Get("http://" + s.MetricsAddr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the benchmark reads.
+	for _, name := range []string{"action_total", "history_count_ratio_sum", "persistence_requests_total"} {
+		if !strings.Contains(string(text), "\n"+name+"{") {
+			t.Errorf("the metrics lack %s", name)
+		}
+	}
+	if addr := mustStart(t, temporalserver.Options{}).MetricsAddr(); addr != "" {
+		t.Errorf("metrics are at %s though nobody asked for them", addr)
 	}
 }
 

@@ -54,7 +54,7 @@ func layer(path string) string {
 // allowed says which layers a layer may import besides itself, the root and libraries.
 var allowed = map[string][]string{
 	"":             {},
-	"catalog":      {},
+	"catalog":      {"internal"}, // internal/jsonscan, which imports nothing
 	"store":        {},
 	"integrations": {"catalog"},
 	"ingest":       {"catalog", "internal"},
@@ -64,6 +64,7 @@ var allowed = map[string][]string{
 	"workflows":    {"activities"},
 	"api":          {"catalog", "ingest", "webhooks", "console", "internal"},
 	"app":          {"activities", "api", "catalog", "console", "ingest", "integrations", "internal", "store", "webhooks", "workflows"},
+	"bench":        {"store"},
 	"deploy":       {},
 	"starter":      {"app", "workflows"},
 	"worker":       {"app"},
@@ -94,7 +95,7 @@ func TestImportsPointOneWay(t *testing.T) {
 var libraries = map[string][]string{
 	"go.temporal.io/sdk":    {"workflows", "activities", "app"},
 	"go.temporal.io/server": {},
-	"github.com/jackc/pgx":  {"store"},
+	"github.com/jackc/pgx":  {"store", "bench"}, // bench fills tables past the store, as its own limit
 	"modernc.org/sqlite":    {"store"},
 }
 

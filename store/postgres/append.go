@@ -17,18 +17,22 @@ type key struct{ source, id string }
 
 // newKeys inserts keys in sorted order, so that concurrent calls wait for each other
 // in one direction only. Everybody locks incident_keys first, then event_keys, then repeats,
-// so that events are numbered in the order in which they change an incident. Numbers are handed out in the order of the batch, before the
-// join, since an incident's events must be delivered as they were submitted.
+// so that events are numbered in the order in which they change an incident. Numbers are
+// handed out in the order of the batch, before the first key is waited for, since an
+// incident's events must be delivered as they were submitted. They come in an array: a join
+// would be planned anew for every call.
 const newKeys = `
-WITH numbers AS MATERIALIZED (SELECT place, nextval('event_seq') AS seq FROM generate_series(1, $5::integer) AS place),
-     moment AS MATERIALIZED (SELECT clock_timestamp() AS at)
-INSERT INTO event_keys (source, id, fingerprint, seq, received_at)
-SELECT k.source, k.id, k.fingerprint, n.seq, m.at
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[]) WITH ORDINALITY AS k (source, id, fingerprint, place, rank)
-JOIN numbers n USING (place) CROSS JOIN moment m
-ORDER BY k.rank
-ON CONFLICT DO NOTHING
-RETURNING source, id, seq, received_at`
+WITH given AS MATERIALIZED (
+	SELECT array_agg(nextval('event_seq')) AS seqs, clock_timestamp() AS at FROM generate_series(1, $5::integer)
+), fresh AS (
+	INSERT INTO event_keys (source, id, fingerprint, seq, received_at)
+	SELECT k.source, k.id, k.fingerprint, (SELECT seqs FROM given)[k.place], (SELECT at FROM given)
+	FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[]) WITH ORDINALITY AS k (source, id, fingerprint, place, rank)
+	ORDER BY k.rank
+	ON CONFLICT DO NOTHING
+	RETURNING seq
+)
+SELECT (SELECT seqs FROM given), (SELECT at FROM given), (SELECT array_agg(seq) FROM fresh)`
 
 const knownKeys = `
 SELECT k.source, k.id, k.fingerprint FROM event_keys k
@@ -46,7 +50,7 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 			return err
 		}
 		var current int64
-		t.one(nil, `SELECT revision FROM config_revision`, nil, &current)
+		t.one(nil, `SELECT revision, `+byKey+` FROM config_revision`, nil, &current, nil)
 		a.insertKeys(t)
 		if err := t.flush(ctx); err != nil {
 			return err
@@ -73,8 +77,8 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 // appending is one try of one call.
 type appending struct {
 	batch      []tocsin.NewEvent
-	firsts     []int // places in batch of the first event of each key, sorted by key
-	seqs       map[key]int64
+	firsts     []int   // places in batch of the first event of each key, sorted by key
+	seqs       []int64 // of each place in batch; 0 for what is not new
 	receivedAt time.Time
 	known      map[key][]byte // fingerprints of keys that others inserted
 	incidents  escalations
@@ -82,7 +86,7 @@ type appending struct {
 }
 
 func newAppend(batch []tocsin.NewEvent) *appending {
-	a := &appending{batch: batch, seqs: make(map[key]int64, len(batch)), known: map[key][]byte{}}
+	a := &appending{batch: batch, seqs: make([]int64, len(batch)), known: map[key][]byte{}}
 	seen := make(map[key]bool, len(batch))
 	for i := range batch {
 		if k := keyOf(&batch[i]); !seen[k] {
@@ -109,14 +113,18 @@ func (a *appending) insertKeys(t *tx) {
 		e := &a.batch[i]
 		sources[rank], ids[rank], prints[rank], places[rank] = e.Event.Source, e.Event.ID, orEmpty(e.Fingerprint), int32(i+1) // #nosec G115 -- a place in a batch
 	}
-	t.queue(newKeys, sources, ids, prints, places, len(a.batch)).Query(func(rows pgx.Rows) error {
-		var k key
-		var seq int64
-		_, err := pgx.ForEachRow(rows, []any{&k.source, &k.id, &seq, &a.receivedAt}, func() error {
-			a.seqs[k] = seq
-			return nil
-		})
-		return err
+	t.queue(newKeys, sources, ids, prints, places, len(a.batch)).QueryRow(func(row pgx.Row) error {
+		var given, fresh []int64
+		if err := row.Scan(&given, &a.receivedAt, &fresh); err != nil {
+			return err
+		}
+		slices.Sort(fresh)
+		for i, seq := range given {
+			if _, isFresh := slices.BinarySearch(fresh, seq); isFresh {
+				a.seqs[i] = seq
+			}
+		}
+		return nil
 	})
 }
 
@@ -125,7 +133,8 @@ func (a *appending) insertKeys(t *tx) {
 func (a *appending) lookUpKnown(ctx context.Context, t *tx) error {
 	var sources, ids []string
 	for _, i := range a.firsts {
-		if k := keyOf(&a.batch[i]); a.seqs[k] == 0 {
+		if a.seqs[i] == 0 {
+			k := keyOf(&a.batch[i])
 			sources, ids = append(sources, k.source), append(ids, k.id)
 		}
 	}
@@ -178,9 +187,9 @@ func (a *appending) answers() []tocsin.Appended {
 // insertRows queues the events that are new and what is owed for them, and what incidents
 // come to.
 func (a *appending) insertRows(ctx context.Context, t *tx) error {
-	fresh := make([]int, 0, len(a.seqs))
-	for _, i := range a.firsts {
-		if a.seqs[keyOf(&a.batch[i])] != 0 {
+	var fresh []int // rows lie in the order of their numbers
+	for i, seq := range a.seqs {
+		if seq != 0 {
 			fresh = append(fresh, i)
 		}
 	}
@@ -188,13 +197,14 @@ func (a *appending) insertRows(ctx context.Context, t *tx) error {
 		a.incidents.keep(t)
 		return nil
 	}
-	slices.Sort(fresh) // rows lie in the order of their numbers
 	r := a.lockRepeats(t, fresh)
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	a.insertEvents(t, fresh)
-	if err := a.insertObligations(t, fresh, r); err != nil {
+	if err := a.insertEvents(ctx, t, fresh); err != nil {
+		return err
+	}
+	if err := a.insertObligations(ctx, t, fresh, r); err != nil {
 		return err
 	}
 	a.incidents.keep(t)
@@ -214,14 +224,17 @@ INSERT INTO suppressed (webhook_id, seq, reason, at)
 SELECT o.webhook_id, o.seq, o.reason, $4
 FROM unnest($1::text[], $2::bigint[], $3::text[]) AS o (webhook_id, seq, reason)`
 
+// pendingRow is a row of pending in the making.
+type pendingRow struct {
+	webhookID, dedupKey, batchKey string
+	seq                           int64
+	size                          int32
+}
+
 // obligations are rows of pending and suppressed in the making.
 type obligations struct {
-	pending struct {
-		webhooks, dedupKeys, batchKeys []string
-		seqs                           []int64
-		sizes                          []int32
-	}
-	quiet struct {
+	pending []pendingRow
+	quiet   struct {
 		webhooks, reasons []string
 		seqs              []int64
 	}
@@ -235,24 +248,54 @@ func (s *obligations) add(o tocsin.Obligation, seq int64, e *tocsin.Event) {
 		s.moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Suppressed: 1})
 		return
 	}
-	p := &s.pending
-	p.webhooks, p.seqs, p.sizes = append(p.webhooks, o.WebhookID), append(p.seqs, seq), append(p.sizes, int32(len(e.Raw))) // #nosec G115 -- at most 256 KiB
-	p.dedupKeys, p.batchKeys = append(p.dedupKeys, e.DedupKey), append(p.batchKeys, o.BatchKey)
+	s.pending = append(s.pending, pendingRow{o.WebhookID, e.DedupKey, o.BatchKey, seq, int32(len(e.Raw))}) // #nosec G115 -- at most 256 KiB
 	s.moves.add(o.WebhookID, tocsin.Balance{Accepted: 1, Pending: 1})
 }
 
-func (s *obligations) queue(t *tx, at time.Time) {
-	if p := &s.pending; len(p.webhooks) > 0 {
-		t.queue(newPending, p.webhooks, p.seqs, p.dedupKeys, p.batchKeys, p.sizes, at)
-	}
+// insert queues the rows, or sends them when they are many.
+func (s *obligations) insert(ctx context.Context, t *tx, at time.Time) error {
 	if q := &s.quiet; len(q.webhooks) > 0 {
 		t.queue(newSuppressed, q.webhooks, q.seqs, q.reasons, at)
 	}
 	s.moves.queue(t)
+	// Those of a webhook lie side by side, as they are read.
+	slices.SortStableFunc(s.pending, func(x, y pendingRow) int { return cmp.Compare(x.webhookID, y.webhookID) })
+	if len(s.pending) >= copyFrom {
+		return t.copy(ctx, `COPY pending (webhook_id, seq, dedup_key, batch_key, bytes, owed_at) FROM STDIN (FORMAT binary)`, copyPending(s.pending, at))
+	}
+	if len(s.pending) > 0 {
+		insertPending(t, s.pending, at)
+	}
+	return nil
+}
+
+func copyPending(rows []pendingRow, at time.Time) *copyRows {
+	const each = 150 // bytes, about
+	c := newCopyRows(each * len(rows))
+	for i := range rows {
+		r := &rows[i]
+		c.row(6)
+		c.text(r.webhookID)
+		c.int64(r.seq)
+		c.text(r.dedupKey)
+		c.text(r.batchKey)
+		c.int32(r.size)
+		c.time(at)
+	}
+	return c
+}
+
+func insertPending(t *tx, rows []pendingRow, at time.Time) {
+	n := len(rows)
+	webhooks, dedupKeys, batchKeys, seqs, sizes := make([]string, n), make([]string, n), make([]string, n), make([]int64, n), make([]int32, n)
+	for i, r := range rows {
+		webhooks[i], dedupKeys[i], batchKeys[i], seqs[i], sizes[i] = r.webhookID, r.dedupKey, r.batchKey, r.seq, r.size
+	}
+	t.queue(newPending, webhooks, seqs, dedupKeys, batchKeys, sizes, at)
 }
 
 // insertObligations queues what is owed for the new events, in their order.
-func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) error {
+func (a *appending) insertObligations(ctx context.Context, t *tx, fresh []int, r *repeats) error {
 	rows := obligations{moves: ledgerMoves{}}
 	var e *tocsin.Event
 	var seq int64
@@ -265,14 +308,13 @@ func (a *appending) insertObligations(t *tx, fresh []int, r *repeats) error {
 	}
 	for _, i := range fresh {
 		e = &a.batch[i].Event
-		seq = a.seqs[keyOf(&a.batch[i])]
+		seq = a.seqs[i]
 		if err := a.incidents.book.Append(&a.batch[i], seq, a.receivedAt, owe); err != nil {
 			return err
 		}
 	}
 	a.owed = rows.moves.owed()
-	rows.queue(t, a.receivedAt)
-	return nil
+	return rows.insert(ctx, t, a.receivedAt)
 }
 
 // orEmpty keeps nil bytes from becoming NULL.

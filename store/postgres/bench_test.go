@@ -1,8 +1,6 @@
 package postgres_test
 
 import (
-	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,45 +33,14 @@ func claimWith(t testing.TB, db *postgres.DB, f tocsin.Fence) claimed {
 		t.Fatal(err)
 	}
 	id := tocsin.NewID(tocsin.PrefixDelivery)
-	if err := db.Plan(t.Context(), f, []tocsin.NewDelivery{{ID: id, Events: pending}}); err != nil {
+	if _, err := db.Advance(t.Context(), f, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: id, Events: pending}}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := db.Claim(t.Context(), f, id)
+	c, err := db.Advance(t.Context(), f, tocsin.Step{Claim: id})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return claimed{c, f}
-}
-
-// BenchmarkAppend appends batches of events owed to one webhook, from several
-// goroutines; events/s is what counts.
-func BenchmarkAppend(b *testing.B) {
-	for _, size := range []int{1, 100, 500} {
-		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
-			db := open(b, pgtest.URL(b))
-			w := storetest.MustCreate(b, db, "a")
-			revision, _, err := db.ListWebhooks(b.Context())
-			if err != nil {
-				b.Fatal(err)
-			}
-			var next atomic.Int64
-			b.SetParallelism(4)
-			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					from := int(next.Add(int64(size))) - size
-					batch := make([]tocsin.NewEvent, size)
-					for i := range batch {
-						batch[i] = storetest.Owe(storetest.Event(from+i), w.ID)
-					}
-					if _, err := db.Append(b.Context(), revision, batch); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
-		})
-	}
 }
 
 // BenchmarkDeliver is what Deliver asks of the store for each delivery of 20 events:
@@ -92,7 +59,7 @@ func BenchmarkDeliver(b *testing.B) {
 	for range b.N { // not b.Loop: the events had to be there before
 		c := claimWith(b, db, l.Fence)
 		o := tocsin.Outcome{DeliveryID: c.Delivery.ID, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt, Outcome: "delivered"}}
-		if err := db.Record(b.Context(), l.Fence, o); err != nil {
+		if _, err := db.Advance(b.Context(), l.Fence, tocsin.Step{Record: &o}); err != nil {
 			b.Fatal(err)
 		}
 	}

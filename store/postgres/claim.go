@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
@@ -10,9 +9,9 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// claim opens an attempt if the fence, the webhook's version and state, and the
-// delivery's state all allow it; otherwise it does nothing. An attempt that is open
-// already has an unknown outcome from now on.
+// claim opens an attempt if the fence, the webhook's version and state, the delivery's
+// state, and the attempt that ended in the same step ($5, $6) allow it; otherwise it does
+// nothing. An attempt that is open already has an unknown outcome from now on.
 const claim = `
 WITH d AS (
 	UPDATE deliveries d SET state = 'sending', attempts = d.attempts + 1, unsure = d.unsure OR d.state = 'sending',
@@ -20,21 +19,29 @@ WITH d AS (
 	FROM leases l JOIN webhooks w ON w.id = l.webhook_id
 	WHERE l.webhook_id = $1 AND l.fence = $2 AND w.version = $3 AND w.state IN ('active', 'failing')
 		AND d.id = $4 AND d.webhook_id = l.webhook_id AND d.open
+		AND ($5 = '' OR EXISTS (SELECT FROM attempts WHERE delivery_id = $5 AND number = $6))
 	RETURNING d.*, l.seen_at AS at
 ), a AS (
 	INSERT INTO attempts (delivery_id, number, started_at) SELECT id, attempts, at FROM d
 )
 SELECT ` + deliveryColumns + `, d.at, d.unsure FROM d`
 
+// unclaimed says why a claim did nothing. It may be asked later: a version or a fence that
+// was passed stays so, and nothing becomes allowed again under the same version.
+const unclaimed = `
+SELECT l.fence = $2, w.version = $3 AND w.state IN ('active', 'failing')
+FROM leases l JOIN webhooks w ON w.id = l.webhook_id WHERE l.webhook_id = $1`
+
 const claimedEvents = `
 SELECT ` + eventColumns + ` FROM delivery_events de JOIN events e USING (seq)
 WHERE de.delivery_id = $1 AND (de.fate IS NULL OR de.fate = 'again') ORDER BY de.place`
 
 // claimedRefs notes once a day that a reference is still used, which keeps it from being
-// pruned.
+// pruned. A webhook without any, as all of most channels, costs one look.
 const claimedRefs = `
 WITH r AS (
-	SELECT webhook_id, dedup_key, value, updated_at FROM refs WHERE webhook_id = $1 AND dedup_key IN (
+	SELECT webhook_id, dedup_key, value, updated_at FROM refs
+	WHERE (SELECT true FROM refs WHERE webhook_id = $1 LIMIT 1) AND webhook_id = $1 AND dedup_key IN (
 		SELECT dedup_key FROM delivery_events WHERE delivery_id = $2 AND (fate IS NULL OR fate = 'again'))
 ), used AS (
 	UPDATE refs SET updated_at = clock_timestamp() FROM r
@@ -42,45 +49,29 @@ WITH r AS (
 )
 SELECT dedup_key, value FROM r`
 
-// Claim implements [tocsin.Queue]. One round trip: all conditions are in the
-// statements.
-func (db *DB) Claim(ctx context.Context, f tocsin.Fence, deliveryID string) (tocsin.Claimed, error) {
-	var c tocsin.Claimed
-	var held, claimed, allowed bool
-	err := db.transact(ctx, "claiming delivery", func(t *tx) error {
-		c = tocsin.Claimed{}
-		t.fenced(&held, f)
-		t.one(nil, `SELECT version = $2 AND state IN ('active', 'failing') FROM webhooks WHERE id = $1`, []any{f.WebhookID, f.Version}, &allowed)
-		t.one(&claimed, claim, []any{f.WebhookID, f.Number, f.Version, deliveryID}, append(deliveryTargets(&c.Delivery), &c.At, &c.Uncertain)...)
-		collect(t.queue(claimedEvents, deliveryID), &c.Events, scanEvent)
-		t.queue(claimedRefs, f.WebhookID, deliveryID).Query(func(rows pgx.Rows) error {
-			var dedupKey string
-			var value []byte
-			_, err := pgx.ForEachRow(rows, []any{&dedupKey, &value}, func() error {
-				if c.Refs == nil {
-					c.Refs = map[string]json.RawMessage{}
-				}
-				c.Refs[dedupKey] = append(json.RawMessage(nil), value...)
-				return nil
-			})
-			return err
+// queueClaim adds the statements of a claim; claimed says whether they did anything. after is
+// the attempt that ends in the same step, if any.
+func (t *tx) queueClaim(f tocsin.Fence, deliveryID string, after *tocsin.Outcome, c *tocsin.Claimed, claimed *bool) {
+	var ended string
+	var number int
+	if after != nil {
+		ended, number = after.DeliveryID, after.Attempt.Number
+	}
+	t.one(claimed, claim, []any{f.WebhookID, f.Number, f.Version, deliveryID, ended, number},
+		append(deliveryTargets(&c.Delivery), &c.At, &c.Uncertain)...)
+	collect(t.queue(claimedEvents, deliveryID), &c.Events, scanEvent)
+	t.queue(claimedRefs, f.WebhookID, deliveryID).Query(func(rows pgx.Rows) error {
+		var dedupKey string
+		var value []byte
+		_, err := pgx.ForEachRow(rows, []any{&dedupKey, &value}, func() error {
+			if c.Refs == nil {
+				c.Refs = map[string]json.RawMessage{}
+			}
+			c.Refs[dedupKey] = append(json.RawMessage(nil), value...)
+			return nil
 		})
-		return nil
+		return err
 	})
-	switch {
-	case err != nil:
-	case !held:
-		err = tocsin.ErrFenced
-	case !allowed:
-		err = tocsin.ErrVersion
-	case !claimed:
-		err = tocsin.ErrNotFound
-	}
-	if err != nil {
-		return tocsin.Claimed{}, err
-	}
-	c.Attempt = c.Delivery.Attempts
-	return c, nil
 }
 
 // deliveryColumns are those that deliveryTargets takes, of a table named d.

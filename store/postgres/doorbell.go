@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,6 +12,10 @@ import (
 // It is for writes whose loss in a crash of the server does no harm.
 const lazily = `set_config('synchronous_commit', 'off', true)`
 
+// Most webhooks that are rung are awake. To see that is a look without a lock, and far
+// cheaper than the update.
+const asleepAmong = `SELECT webhook_id FROM leases WHERE webhook_id = ANY($1::text[]) AND NOT awake`
+
 // ring locks in the order of ids, and only the rows that are asleep: a webhook that is
 // awake costs no lock. A crash that forgets awake = true makes for one more signal.
 const ring = `
@@ -21,22 +24,25 @@ WHERE webhook_id IN (
 	SELECT webhook_id FROM leases WHERE webhook_id = ANY($1::text[]) AND NOT awake ORDER BY webhook_id FOR UPDATE)
 RETURNING webhook_id, ` + lazily
 
-// Ring implements [tocsin.EventLog]. It is one statement and its own transaction: its
-// snapshot is newer than whatever the caller committed.
+// Ring implements [tocsin.EventLog]. Each of its statements is its own transaction: its
+// snapshot is newer than whatever the caller committed. Hints go out first, to all: nobody
+// listens for a webhook that is asleep.
 func (db *DB) Ring(ctx context.Context, webhookIDs []string) ([]string, error) {
 	if len(webhookIDs) == 0 {
 		return nil, nil
 	}
-	rows, _ := db.pool.Query(ctx, ring, webhookIDs) // CollectRows returns its error
-	asleep, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (id string, err error) {
+	db.hints.give(webhookIDs...)
+	rows, _ := db.pool.Query(ctx, asleepAmong, webhookIDs) // CollectRows returns its error
+	asleep, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(asleep) == 0 {
+		return nil, wrap("ringing webhooks", err)
+	}
+	rows, _ = db.pool.Query(ctx, ring, asleep)
+	asleep, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (id string, err error) {
 		err = row.Scan(&id, nil)
 		return id, err
 	})
-	if err != nil {
-		return nil, wrap("ringing webhooks", err)
-	}
-	db.hints.give(slices.DeleteFunc(slices.Clone(webhookIDs), func(id string) bool { return slices.Contains(asleep, id) })...)
-	return asleep, nil
+	return asleep, wrap("ringing webhooks", err)
 }
 
 // fenced checks the fence and locks the lease row, as the first statement of a
@@ -44,8 +50,8 @@ func (db *DB) Ring(ctx context.Context, webhookIDs []string) ([]string, error) {
 // those who held the lock before.
 func (t *tx) fenced(held *bool, f tocsin.Fence) {
 	var number int64
-	t.one(held, `UPDATE leases SET seen_at = clock_timestamp() WHERE webhook_id = $1 AND fence = $2 RETURNING fence`,
-		[]any{f.WebhookID, f.Number}, &number)
+	t.one(held, `UPDATE leases SET seen_at = clock_timestamp() WHERE webhook_id = $1 AND fence = $2 RETURNING fence, `+byKey,
+		[]any{f.WebhookID, f.Number}, &number, nil)
 }
 
 // owes is whether webhook w has pending events or open deliveries. Asking for the first

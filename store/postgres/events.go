@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -50,9 +51,79 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::sm
 	$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[], $16::integer[], $17::integer[], $18::bytea[])
 	AS e (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link, labels, raw, data_at, data_length, data)`
 
-// insertEvents queues one row per event. Data is usually a part of Raw: then only its
-// place is stored.
-func (a *appending) insertEvents(t *tx, fresh []int) {
+// insertEvents queues one row per event, or sends them when they are many. Data is usually
+// a part of Raw: then only its place is stored.
+func (a *appending) insertEvents(ctx context.Context, t *tx, fresh []int) error {
+	if len(fresh) >= copyFrom {
+		return t.copy(ctx, copyEvents, a.copyEvents(fresh))
+	}
+	a.queueEvents(t, fresh)
+	return nil
+}
+
+const copyEvents = `
+COPY events (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link,
+	labels, raw, data_at, data_length, data, received_at) FROM STDIN (FORMAT binary)`
+
+func (a *appending) copyEvents(fresh []int) *copyRows {
+	const columns, others = 19, 500 // columns, and the bytes of all but one of them, about
+	size := 0
+	for _, i := range fresh {
+		size += len(a.batch[i].Event.Raw) + others
+	}
+	c := newCopyRows(size)
+	for _, i := range fresh {
+		e := &a.batch[i].Event
+		whole := e.Time.Truncate(time.Microsecond)
+		c.row(columns)
+		c.int64(a.seqs[i])
+		c.text(e.Source)
+		c.text(e.ID)
+		c.text(e.Type)
+		c.text(e.Subject)
+		c.int16(int16(e.Severity))
+		c.text(string(e.Status))
+		c.time(whole)
+		c.int16(int16(e.Time.Sub(whole))) // #nosec G115 -- below a microsecond
+		c.text(e.DedupKey)
+		c.text(e.Title)
+		c.text(e.Summary)
+		c.text(e.Link)
+		c.labels(e.Labels)
+		c.bytes(e.Raw)
+		c.data(e)
+		c.time(a.receivedAt)
+	}
+	return c
+}
+
+func (c *copyRows) labels(labels map[string]string) {
+	if text := labelText(labels); text != nil {
+		c.jsonb(*text)
+	} else {
+		c.null()
+	}
+}
+
+// data writes its place in the raw event, or what it is.
+func (c *copyRows) data(e *tocsin.Event) {
+	at, length, apart := dataPlace(e)
+	if at != nil {
+		c.int32(*at)
+		c.int32(*length)
+	} else {
+		c.null()
+		c.null()
+	}
+	if apart != nil {
+		c.bytes(apart)
+	} else {
+		c.null()
+	}
+}
+
+// queueEvents queues one row per event.
+func (a *appending) queueEvents(t *tx, fresh []int) {
 	n := len(fresh)
 	seqs, severities, times, rests := make([]int64, n), make([]int16, n), make([]time.Time, n), make([]int16, n)
 	texts := [9][]string{} // source, id, type, subject, status, dedup_key, title, summary, link
@@ -65,7 +136,7 @@ func (a *appending) insertEvents(t *tx, fresh []int) {
 		for c, text := range [...]string{e.Source, e.ID, e.Type, e.Subject, string(e.Status), e.DedupKey, e.Title, e.Summary, e.Link} {
 			texts[c][row] = text
 		}
-		seqs[row], severities[row] = a.seqs[keyOf(&a.batch[i])], int16(e.Severity)
+		seqs[row], severities[row] = a.seqs[i], int16(e.Severity)
 		times[row] = e.Time.Truncate(time.Microsecond)
 		rests[row] = int16(e.Time.Sub(times[row])) // #nosec G115 -- below a microsecond
 		labels[row], raws[row] = labelText(e.Labels), orEmpty(e.Raw)

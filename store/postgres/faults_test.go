@@ -118,7 +118,7 @@ func TestOddOutcome(t *testing.T) {
 		Attempt: tocsin.Attempt{Number: c.Attempt, Outcome: "permanent", Error: "\x00", Exchanges: []tocsin.Exchange{{ResponseBody: "\x00\xff"}}},
 		Refs:    map[string]json.RawMessage{"incident-0": json.RawMessage("not JSON"), "incident-1": json.RawMessage(`"\u0000"`)},
 	}
-	if err := db.Record(t.Context(), c.fence, o); err != nil {
+	if _, err := db.Advance(t.Context(), c.fence, tocsin.Step{Record: &o}); err != nil {
 		t.Fatal(err)
 	}
 	d, attempts, _, err := db.Delivery(t.Context(), c.Delivery.ID)

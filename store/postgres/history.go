@@ -41,43 +41,31 @@ func badCursor(cursor string) error {
 	return tocsin.Invalid("cursor", "%q is not a cursor; use the one that the page before returned", cursor)
 }
 
-// Events implements [tocsin.History]. Its cursor is the number of the last event.
+// Events implements [tocsin.History].
 func (db *DB) Events(ctx context.Context, q tocsin.EventQuery) ([]tocsin.Event, string, error) {
-	var f filter
-	if q.Cursor != "" {
-		seq, err := strconv.ParseInt(q.Cursor, 10, 64)
-		if err != nil {
-			return nil, "", badCursor(q.Cursor)
-		}
-		f.add("e.seq < $?", seq)
+	l := listing[tocsin.Event]{track: eventTrack, columns: eventColumns, limit: q.Limit, scan: listEvent}
+	if q.Type != "" {
+		l.kind = q.Type
 	}
-	for column, value := range map[string]string{"type": q.Type, "source": q.Source, "subject": q.Subject} {
-		if value != "" {
-			f.add("e."+column+" = $?", value)
-		}
+	l.between(q.Since, q.Until)
+	if q.Source != "" {
+		l.other("e.source = $?", q.Source)
+	}
+	if q.Subject != "" {
+		l.other("e.subject = $?", q.Subject)
 	}
 	if q.MinSeverity > 0 {
-		f.add("e.severity >= $?", int16(q.MinSeverity))
-	}
-	if !q.Since.IsZero() {
-		f.add("e.received_at >= $?", q.Since)
-	}
-	if !q.Until.IsZero() {
-		f.add("e.received_at < $?", q.Until)
+		l.other("e.severity >= $?", int16(q.MinSeverity))
 	}
 	if q.Text != "" {
-		f.add(`(e.title ILIKE $? OR e.summary ILIKE $?)`, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(q.Text)+"%")
+		l.other(`(e.title ILIKE $? OR e.summary ILIKE $?)`, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(q.Text)+"%")
 	}
-	rows, _ := db.pool.Query(ctx, fmt.Sprintf(`SELECT %s FROM events e%s ORDER BY e.seq DESC LIMIT %d`, eventColumns, f.where(), q.Limit+1), f.args...)
-	events, err := pgx.CollectRows(rows, scanEvent) // it returns the query's error, too
-	if err != nil {
-		return nil, "", wrap("listing events", err)
-	}
-	if len(events) <= q.Limit {
-		return events, "", nil
-	}
-	events = events[:q.Limit]
-	return events, strconv.FormatInt(events[q.Limit-1].Seq, 10), nil
+	return l.page(ctx, db, "listing events", q.Cursor)
+}
+
+func listEvent(row pgx.CollectableRow) (listed[tocsin.Event], error) {
+	e, err := scanEvent(row)
+	return listed[tocsin.Event]{e, deliveryCursor{micros: e.ReceivedAt.UnixMicro(), number: e.Seq}}, err
 }
 
 // Event implements [tocsin.History].
@@ -95,14 +83,12 @@ func (db *DB) EventBySeq(ctx context.Context, seq int64) (tocsin.Event, error) {
 	return e, wrap("reading event", notFound(err))
 }
 
-// readTraces goes through the webhooks, since pending and suppressed rows are found by
-// webhook and number.
+// readTraces goes through the webhooks, since pending rows are found by webhook and number.
 const readTraces = `
 SELECT p.webhook_id, p.generation, 'pending' AS bucket, '' AS reason, '' AS delivery_id, 0 AS place
 FROM webhooks w JOIN pending p ON p.webhook_id = w.id WHERE p.seq = $1
 UNION ALL
-SELECT s.webhook_id, s.generation, 'suppressed', s.reason, '', 0
-FROM webhooks w JOIN suppressed s ON s.webhook_id = w.id WHERE s.seq = $1
+SELECT s.webhook_id, s.generation, 'suppressed', s.reason, '', 0 FROM suppressed s WHERE s.seq = $1
 UNION ALL
 SELECT d.webhook_id, e.generation, ` + bucketOf + `, CASE
 	WHEN e.fate = 'dead' THEN e.reason
@@ -158,47 +144,25 @@ func parseDeliveryCursor(text string) (c deliveryCursor, err error) {
 
 // Deliveries implements [tocsin.History].
 func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) ([]tocsin.Delivery, string, error) {
-	var f filter
-	if q.Cursor != "" {
-		c, err := parseDeliveryCursor(q.Cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		f.args = append(f.args, c.time(), c.number, c.path)
-		f.conditions = append(f.conditions, "(d.created_at, d.number, d.path) < ($1, $2, $3)")
-	}
+	l := listing[tocsin.Delivery]{track: deliveryTrack, columns: deliveryColumns + ", d.number, d.path", limit: q.Limit, scan: listDelivery}
 	if q.WebhookID != "" {
-		f.add("d.webhook_id = $?", q.WebhookID)
+		l.add("d.webhook_id = $?", q.WebhookID)
 	}
-	if q.State != "" {
-		f.add("d.state = $?", q.State)
+	l.between(q.Since, q.Until)
+	switch q.State {
+	case "":
+	case tocsin.DeliveryReady, tocsin.DeliverySending: // few, with an index of their own
+		l.add("d.open AND d.state = $?", q.State)
+	default:
+		l.other("d.state = $?", q.State)
 	}
-	if !q.Since.IsZero() {
-		f.add("d.created_at >= $?", q.Since)
-	}
-	if !q.Until.IsZero() {
-		f.add("d.created_at < $?", q.Until)
-	}
-	var last deliveryCursor
-	rows, _ := db.pool.Query(ctx, fmt.Sprintf(`SELECT %s, d.number, d.path FROM deliveries d%s
-		ORDER BY d.created_at DESC, d.number DESC, d.path DESC LIMIT %d`, deliveryColumns, f.where(), q.Limit+1), f.args...)
-	n := 0
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d tocsin.Delivery, err error) {
-		var c deliveryCursor
-		err = row.Scan(append(deliveryTargets(&d), &c.number, &c.path)...)
-		if n++; n == q.Limit {
-			c.micros = d.CreatedAt.UnixMicro()
-			last = c
-		}
-		return d, err
-	})
-	if err != nil {
-		return nil, "", wrap("listing deliveries", err)
-	}
-	if len(all) <= q.Limit {
-		return all, "", nil
-	}
-	return all[:q.Limit], last.String(), nil
+	return l.page(ctx, db, "listing deliveries", q.Cursor)
+}
+
+func listDelivery(row pgx.CollectableRow) (l listed[tocsin.Delivery], err error) {
+	err = row.Scan(append(deliveryTargets(&l.row), &l.place.number, &l.place.path)...)
+	l.place.micros = l.row.CreatedAt.UnixMicro()
+	return l, err
 }
 
 // Delivery implements [tocsin.History].

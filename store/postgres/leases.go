@@ -98,7 +98,8 @@ func (db *DB) RunNow(ctx context.Context, webhookID string) error {
 }
 
 // overdue reads all leases, which are few, and looks for owed work of those alone that
-// the cheap conditions leave. The longest unheard of come first.
+// the cheap conditions leave. Those that owe come first, since a great many new ones may
+// wait for no more than to be looked at; then the longest unheard of.
 const overdue = `
 SELECT l.webhook_id FROM leases l JOIN webhooks w ON w.id = l.webhook_id
 CROSS JOIN (SELECT clock_timestamp() - $1::interval AS at) AS past
@@ -106,7 +107,7 @@ WHERE l.applied_version < w.version AND w.updated_at < past.at
 	OR w.state IN ('active', 'failing') AND l.seen_at < past.at
 		AND (l.due_at IS NULL OR l.due_at < past.at) AND (l.next_run_at IS NULL OR l.next_run_at < past.at) AND ` + owes + `
 	OR w.state = 'deleted' AND ` + owes + `
-ORDER BY l.seen_at LIMIT $2`
+ORDER BY ` + owes + ` DESC, l.seen_at LIMIT $2`
 
 // Overdue implements [tocsin.Leases].
 func (db *DB) Overdue(ctx context.Context, grace time.Duration, limit int) ([]string, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/known"
 )
 
 // muteColumns are those that scanMute reads.
@@ -38,15 +39,50 @@ func scanMute(row pgx.CollectableRow) (m tocsin.Mute, err error) {
 // began never begins.
 const lasting = `ends_at > greatest(clock_timestamp(), starts_at)`
 
+// bareColumns are those of a webhook that events are matched against, as scanWebhook reads
+// them: what is sealed is nobody's business there, and half of the bytes.
+const bareColumns = `w.id, w.settings, NULL::jsonb, NULL::bytea, w.state, w.state_reason, w.state_since, w.version, w.created_at, w.updated_at`
+
 // Configuration implements [tocsin.Mutes].
-func (db *DB) Configuration(ctx context.Context) (c tocsin.Configuration, err error) {
+func (db *DB) Configuration(ctx context.Context, have tocsin.Configuration) (c tocsin.Configuration, err error) {
 	err = db.snapshot(ctx, "reading the configuration", func(t *tx) error {
+		c = tocsin.Configuration{}
 		t.one(nil, `SELECT revision FROM config_revision`, nil, &c.Revision)
-		collect(t.queue(listWebhooks), &c.Webhooks, scanWebhook)
+		if len(have.Webhooks) == 0 {
+			collect(t.queue(`SELECT `+bareColumns+` FROM webhooks w WHERE w.state <> 'deleted' ORDER BY w.name`), &c.Webhooks, scanWebhook)
+		} else if err := t.flush(ctx); err != nil {
+			return err
+		} else if c.Revision == have.Revision {
+			c = have
+			return nil
+		} else if c.Webhooks, err = t.refresh(ctx, have.Webhooks); err != nil {
+			return err
+		}
 		collect(t.queue(`SELECT `+muteColumns+` FROM mutes WHERE `+lasting+` ORDER BY id`), &c.Mutes, scanMute)
 		return nil
 	})
 	return c, err
+}
+
+// refresh brings webhooks up to date.
+func (t *tx) refresh(ctx context.Context, have []tocsin.Webhook) ([]tocsin.Webhook, error) {
+	versions := make(map[string]int64, len(have))
+	t.queue(`SELECT id, version FROM webhooks WHERE state <> 'deleted'`).Query(func(rows pgx.Rows) error {
+		var id string
+		var version int64
+		_, err := pgx.ForEachRow(rows, []any{&id, &version}, func() error {
+			versions[id] = version
+			return nil
+		})
+		return err
+	})
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	return known.Refresh(have, versions, func(ids []string) (changed []tocsin.Webhook, err error) {
+		collect(t.queue(`SELECT `+bareColumns+` FROM webhooks w WHERE w.id = ANY($1)`, ids), &changed, scanWebhook)
+		return changed, t.flush(ctx)
+	})
 }
 
 const newMute = `

@@ -19,7 +19,7 @@ import (
 var atOnce = tocsin.Retention{History: time.Nanosecond, Keys: time.Nanosecond, Audit: time.Nanosecond, Refs: time.Nanosecond}
 
 // connect returns a connection beside the store.
-func connect(t *testing.T, url string) *pgx.Conn {
+func connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -193,9 +193,9 @@ func TestPruneSkipsWhatIsLocked(t *testing.T) {
 func finish(t *testing.T, db *postgres.DB, webhookID string) {
 	t.Helper()
 	c := claimNext(t, db, webhookID)
-	if err := db.Record(t.Context(), c.fence, tocsin.Outcome{
+	if _, err := db.Advance(t.Context(), c.fence, tocsin.Step{Record: &tocsin.Outcome{
 		DeliveryID: c.Delivery.ID, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt},
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 }

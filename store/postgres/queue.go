@@ -12,19 +12,18 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// owed is one statement, so that open deliveries and pending events come from one
-// snapshot. Columns that one kind lacks are empty.
-const owed = `
-(SELECT true AS open, d.number AS first, d.path AS second, 0::bigint AS generation, ` + deliveryColumns + `,
-	(SELECT array_agg(e.dedup_key ORDER BY e.place) FROM delivery_events e
-		WHERE e.delivery_id = d.id AND (e.fate IS NULL OR e.fate = 'again')) AS keys, '' AS batch_key, 0 AS bytes
-FROM deliveries d WHERE d.webhook_id = $1 AND d.open ORDER BY d.number, d.path LIMIT $4)
-UNION ALL
-(SELECT false, p.seq, '', p.generation, '', '', '', '', '', 0, 0, p.owed_at, NULL, NULL, ARRAY[p.dedup_key], p.batch_key, p.bytes
-FROM pending p WHERE p.webhook_id = $1 AND ($2::timestamptz IS NULL OR p.owed_at <= $2) ORDER BY p.seq, p.generation LIMIT $3)
-ORDER BY open DESC, first, second, generation`
+const openDeliveries = `
+SELECT ` + deliveryColumns + `, (SELECT array_agg(e.dedup_key ORDER BY e.place) FROM delivery_events e
+	WHERE e.delivery_id = d.id AND (e.fate IS NULL OR e.fate = 'again'))
+FROM deliveries d WHERE d.webhook_id = $1 AND d.open ORDER BY d.number, d.path LIMIT $2`
 
-// Owed implements [tocsin.Queue].
+const pendingEvents = `
+SELECT seq, generation, dedup_key, batch_key, bytes, owed_at FROM pending
+WHERE webhook_id = $1 AND ($2::timestamptz IS NULL OR owed_at <= $2) ORDER BY seq, generation LIMIT $3`
+
+// Owed implements [tocsin.Queue]. Two statements see what one snapshot would: while the
+// lease is locked nothing changes but that more events become pending, and those are
+// read last.
 func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit int) (open []tocsin.OpenDelivery, pending []tocsin.PendingEvent, err error) {
 	var held bool
 	var upTo *time.Time
@@ -34,8 +33,14 @@ func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit 
 	err = db.transact(ctx, "reading what is owed", func(t *tx) error {
 		t.fenced(&held, f)
 		t.queue(`SELECT ` + lazily) // a sign of life is all that is written
-		t.queue(owed, f.WebhookID, upTo, limit, min(limit, tocsin.MaxOpen)).Query(func(rows pgx.Rows) (err error) {
-			open, pending, err = scanOwed(rows)
+		collect(t.queue(openDeliveries, f.WebhookID, min(limit, tocsin.MaxOpen)), &open, scanOpen)
+		t.queue(pendingEvents, f.WebhookID, upTo, limit).Query(func(rows pgx.Rows) error {
+			pending = nil
+			var p tocsin.PendingEvent
+			_, err := pgx.ForEachRow(rows, []any{&p.Seq, &p.Generation, &p.DedupKey, &p.BatchKey, &p.Bytes, &p.OwedAt}, func() error {
+				pending = append(pending, p)
+				return nil
+			})
 			return err
 		})
 		return nil
@@ -49,25 +54,10 @@ func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit 
 	return open, pending, nil
 }
 
-func scanOwed(rows pgx.Rows) (open []tocsin.OpenDelivery, pending []tocsin.PendingEvent, err error) {
-	for rows.Next() {
-		var isOpen bool
-		var path string
-		var p tocsin.PendingEvent
-		var o tocsin.OpenDelivery
-		targets := append([]any{&isOpen, &p.Seq, &path, &p.Generation}, deliveryTargets(&o.Delivery)...)
-		if err := rows.Scan(append(targets, &o.DedupKeys, &p.BatchKey, &p.Bytes)...); err != nil {
-			return nil, nil, err
-		}
-		if isOpen {
-			o.DedupKeys = distinct(o.DedupKeys)
-			open = append(open, o)
-			continue
-		}
-		p.DedupKey, p.OwedAt = o.DedupKeys[0], o.CreatedAt
-		pending = append(pending, p)
-	}
-	return open, pending, rows.Err()
+func scanOpen(row pgx.CollectableRow) (o tocsin.OpenDelivery, err error) {
+	err = row.Scan(append(deliveryTargets(&o.Delivery), &o.DedupKeys)...)
+	o.DedupKeys = distinct(o.DedupKeys)
+	return o, err
 }
 
 // distinct keeps the first of each, in order.
@@ -80,56 +70,49 @@ func distinct(in []string) []string {
 	})
 }
 
-const planDeliveries = `
-INSERT INTO deliveries (id, webhook_id, state, count, due, in_flight, created_at)
-SELECT b.id, $1, 'ready', b.count, b.count, b.count, clock_timestamp()
-FROM unnest($2::text[], $3::integer[]) WITH ORDINALITY AS b (id, count, rank) ORDER BY b.rank
-ON CONFLICT (id) DO NOTHING`
-
-// planEvents names rows, never a range: numbers are handed out before commit, so a
-// range may hold rows that nobody has seen yet.
-const planEvents = `
-WITH gone AS (
+// planning names rows, never a range: numbers are handed out before commit, so a range may
+// hold rows that nobody has seen yet. $4 is the delivery of each row, by its place in $2.
+const planning = `
+WITH planned AS (
+	INSERT INTO deliveries (id, webhook_id, state, count, due, in_flight, created_at)
+	SELECT b.id, $1, 'ready', b.count, b.count, b.count, clock_timestamp()
+	FROM unnest($2::text[], $3::integer[]) WITH ORDINALITY AS b (id, count, rank) ORDER BY b.rank
+	ON CONFLICT (id) DO NOTHING
+), counted AS (
+	INSERT INTO ledger_deltas (webhook_id, pending, in_flight) VALUES ($1, -cardinality($6::bigint[]), cardinality($6::bigint[]))
+), gone AS (
 	DELETE FROM pending p
-	USING unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) AS n (delivery_id, place, seq, generation)
+	USING unnest($4::integer[], $5::integer[], $6::bigint[], $7::bigint[]) AS n (delivery, place, seq, generation)
 	WHERE p.webhook_id = $1 AND p.seq = n.seq AND p.generation = n.generation
-	RETURNING n.delivery_id, n.place, p.seq, p.generation, p.dedup_key
+	RETURNING n.delivery, n.place, p.seq, p.generation, p.dedup_key
 )
 INSERT INTO delivery_events (delivery_id, place, seq, generation, dedup_key)
-SELECT delivery_id, place, seq, generation, dedup_key FROM gone ORDER BY delivery_id, place`
+SELECT ($2::text[])[delivery], place, seq, generation, dedup_key FROM gone ORDER BY delivery, place`
 
-// Plan implements [tocsin.Queue].
-func (db *DB) Plan(ctx context.Context, f tocsin.Fence, batches []tocsin.NewDelivery) error {
-	var ids, owners []string
-	var counts, places []int32
-	var seqs, generations []int64
-	for _, b := range batches {
+// plan is batches as the statements take them.
+type plan struct {
+	ids                        []string
+	counts, deliveries, places []int32
+	seqs, generations          []int64
+}
+
+func newPlan(batches []tocsin.NewDelivery) (p plan, err error) {
+	for i, b := range batches {
 		if len(b.Events) == 0 {
-			return errors.New("planning deliveries: a delivery without events")
+			return p, errors.New("planning deliveries: a delivery without events")
 		}
-		ids, counts = append(ids, b.ID), append(counts, int32(len(b.Events))) // #nosec G115 -- at most 1000
+		p.ids, p.counts = append(p.ids, b.ID), append(p.counts, int32(len(b.Events))) // #nosec G115 -- at most 1000
 		for place, e := range b.Events {
-			owners, places = append(owners, b.ID), append(places, int32(place))
-			seqs, generations = append(seqs, e.Seq), append(generations, e.Generation)
+			p.deliveries, p.places = append(p.deliveries, int32(i+1)), append(p.places, int32(place))
+			p.seqs, p.generations = append(p.seqs, e.Seq), append(p.generations, e.Generation)
 		}
 	}
-	return db.transact(ctx, "planning deliveries", func(t *tx) error {
-		var held bool
-		var moved int64
-		t.fenced(&held, f)
-		if len(ids) > 0 {
-			t.queue(planDeliveries, f.WebhookID, ids, counts)
-			affected(t.queue(planEvents, f.WebhookID, owners, places, seqs, generations), &moved)
-			ledgerMoves{f.WebhookID: {Pending: -int64(len(seqs)), InFlight: int64(len(seqs))}}.queue(t)
-		}
-		if err := t.flush(ctx); err != nil {
-			return err
-		}
-		if !held || moved != int64(len(seqs)) {
-			return tocsin.ErrFenced
-		}
-		return nil
-	})
+	return p, nil
+}
+
+// queue adds the statement; moved is how many rows were there.
+func (p *plan) queue(t *tx, webhookID string, moved *int64) {
+	affected(t.queue(planning, webhookID, p.ids, p.counts, p.deliveries, p.places, p.seqs, p.generations), moved)
 }
 
 // affected takes the number of rows of a queued statement.

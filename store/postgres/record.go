@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,39 +10,27 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// Record implements [tocsin.Queue]. Two round trips: look, then write and commit.
-func (db *DB) Record(ctx context.Context, f tocsin.Fence, o tocsin.Outcome) error {
-	switch o.State {
-	case tocsin.DeliveryDelivered, tocsin.DeliverySplit, tocsin.DeliveryDead, tocsin.DeliveryReady:
-	default:
-		return fmt.Errorf("recording outcome: %q is no outcome", o.State)
+// run looks, decides, and adds what is to be written.
+func (r *recording) run(ctx context.Context, t *tx, db *DB, body string) error {
+	r.look(t)
+	if err := t.flush(ctx); err != nil {
+		return err
 	}
-	body, err := json.Marshal(o.Attempt)
-	if err != nil {
-		return fmt.Errorf("encoding attempt: %w", err)
+	if done, err := r.decide(); done || err != nil {
+		return err
 	}
-	return db.transact(ctx, "recording outcome", func(t *tx) error {
-		r := &recording{f: f, o: o}
-		r.look(t)
-		if err := t.flush(ctx); err != nil {
-			return err
-		}
-		if done, err := r.decide(); done || err != nil {
-			return err
-		}
-		t.queue(`UPDATE attempts SET finished_at = $3, unsure = $4, body = $5::json WHERE delivery_id = $1 AND number = $2`,
-			o.DeliveryID, o.Attempt.Number, r.now, o.Unsure, string(body))
-		if r.open {
-			r.settle(t)
-			db.keepRefs(t, f.WebhookID, o.Refs, r.now)
-			r.updateLease(t)
-			r.updateWebhook(t)
-		}
-		return nil
-	})
+	t.queue(`UPDATE attempts SET finished_at = $3, unsure = $4, body = $5::json WHERE delivery_id = $1 AND number = $2`,
+		r.o.DeliveryID, r.o.Attempt.Number, r.now, r.o.Unsure, body)
+	if r.open {
+		r.settle(t)
+		db.keepRefs(t, r.f.WebhookID, r.o.Refs, r.now)
+		r.updateLease(t)
+		r.updateWebhook(t)
+	}
+	return nil
 }
 
-// recording is one try of one Record: what is stored, and what becomes of it.
+// recording is one try to record an outcome that is not plain (see success): what is stored, and what becomes of it.
 type recording struct {
 	f tocsin.Fence
 	o tocsin.Outcome
@@ -74,7 +61,7 @@ type place struct {
 
 // look reads everything the decision rests on; the lease's lock comes first.
 func (r *recording) look(t *tx) {
-	t.one(&r.leased, `SELECT fence, clock_timestamp() FROM leases WHERE webhook_id = $1 FOR UPDATE`, []any{r.f.WebhookID}, &r.fence, &r.now)
+	t.one(&r.leased, `SELECT fence, clock_timestamp(), `+byKey+` FROM leases WHERE webhook_id = $1 FOR UPDATE`, []any{r.f.WebhookID}, &r.fence, &r.now, nil)
 	t.one(nil, `SELECT version, state FROM webhooks WHERE id = $1`, []any{r.f.WebhookID}, &r.version, &r.state)
 	t.one(&r.known, `SELECT open, number, path, in_flight FROM deliveries WHERE id = $1 AND webhook_id = $2 FOR UPDATE`,
 		[]any{r.o.DeliveryID, r.f.WebhookID}, &r.open, &r.number, &r.path, &r.inFlight)

@@ -80,6 +80,9 @@ func TestAppendWaitsForNobody(t *testing.T) {
 	db := open(t, url)
 	w := storetest.MustCreate(t, db, "a")
 	storetest.MustOwe(t, db, 0, 2, w.ID)
+	if asleep, err := db.Ring(t.Context(), []string{w.ID}); err != nil || len(asleep) != 1 {
+		t.Fatalf("waking it: got %v, %v", asleep, err)
+	}
 	claimNext(t, db, w.ID)
 	storetest.MustOwe(t, db, 2, 2, w.ID)
 	conn, err := pgx.Connect(t.Context(), url)
@@ -115,7 +118,7 @@ func TestPrunedObligations(t *testing.T) {
 	storetest.MustOwe(t, db, 0, 3, w.ID)
 	c := claimNext(t, db, w.ID)
 	o := tocsin.Outcome{DeliveryID: c.Delivery.ID, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: 1}, Dead: map[int]string{0: "bad"}}
-	if err := db.Record(t.Context(), c.fence, o); err != nil {
+	if _, err := db.Advance(t.Context(), c.fence, tocsin.Step{Record: &o}); err != nil {
 		t.Fatal(err)
 	}
 	before := storetest.CheckLedger(t, db)[w.ID]

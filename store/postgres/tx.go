@@ -24,6 +24,12 @@ type tx struct {
 	batch *pgx.Batch
 }
 
+// byKey, selected in a transaction, makes the statements after it use one plan for all
+// values. They find rows by keys, so one plan serves; planning anew for each call, which
+// PostgreSQL goes on with where it believes that these values are cheaper than others, took
+// longer than running them.
+const byKey = `set_config('plan_cache_mode', 'force_generic_plan', true)`
+
 // transact runs fn in a transaction and commits when it returns nil. fn may run
 // several times, so it must set what it returns afresh. doing, a gerund, is for errors.
 func (db *DB) transact(ctx context.Context, doing string, fn func(*tx) error) error {

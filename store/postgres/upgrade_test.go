@@ -96,7 +96,7 @@ func unmigrated(t *testing.T, url string) *postgres.DB {
 // migrated checks that every index that was to be built is there, and whole.
 func migrated(t *testing.T, url string) {
 	t.Helper()
-	want := []string{"deliveries_finished", "delivery_events_dead", "event_keys_received", "refs_updated", "suppressed_at", "suppressed_seq"}
+	want := []string{"deliveries_finished", "delivery_events_dead", "event_keys_received", "events_type_received", "refs_updated", "suppressed_at", "suppressed_seq"}
 	var got, broken []string
 	if err := connect(t, url).QueryRow(t.Context(), `SELECT coalesce(array_agg(relname::text ORDER BY relname::text COLLATE "C") FILTER (WHERE relname = ANY($1)), '{}'),
 		coalesce(array_agg(relname::text) FILTER (WHERE NOT indisvalid), '{}') FROM pg_index JOIN pg_class ON oid = indexrelid`, want).Scan(&got, &broken); err != nil {

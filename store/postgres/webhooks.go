@@ -52,7 +52,7 @@ WITH w AS (
 	ON CONFLICT (id) DO NOTHING
 	RETURNING ` + webhookColumns + `
 ), l AS (
-	INSERT INTO leases (webhook_id, seen_at) SELECT id, created_at FROM w
+	INSERT INTO leases (webhook_id, seen_at, awake) SELECT id, created_at, false FROM w
 ), r AS (
 	` + nextRevision + ` WHERE EXISTS (SELECT FROM w)
 )

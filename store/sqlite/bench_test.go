@@ -71,16 +71,16 @@ func deliver(b *testing.B, db *sqlite.DB, f tocsin.Fence, size int) {
 		b.Fatal(err)
 	}
 	id := tocsin.NewID(tocsin.PrefixDelivery)
-	if err := db.Plan(b.Context(), f, []tocsin.NewDelivery{{ID: id, Events: pending}}); err != nil {
+	if _, err := db.Advance(b.Context(), f, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: id, Events: pending}}}); err != nil {
 		b.Fatal(err)
 	}
-	c, err := db.Claim(b.Context(), f, id)
+	c, err := db.Advance(b.Context(), f, tocsin.Step{Claim: id})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := db.Record(b.Context(), f, tocsin.Outcome{
+	if _, err := db.Advance(b.Context(), f, tocsin.Step{Record: &tocsin.Outcome{
 		DeliveryID: id, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt, Outcome: "delivered"},
-	}); err != nil {
+	}}); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -1,42 +1,34 @@
 package sqlite
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// Claim implements tocsin.Queue. The state and version are read in the transaction
-// that opens the attempt: once a pause is committed nothing is claimed.
-func (db *DB) Claim(ctx context.Context, f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err error) {
-	err = db.write(ctx, "claiming delivery", func(t *tx) error {
-		if err := t.hold(f); err != nil {
-			return err
-		}
-		var version int64
-		var state tocsin.State
-		if err := t.get(`SELECT version, state FROM webhooks WHERE id = ?`, []any{f.WebhookID}, &version, &state); err != nil {
-			return err
-		}
-		if version != f.Version || !state.Delivers() {
-			return tocsin.ErrVersion
-		}
-		d, err := one(t, scanDelivery, `UPDATE deliveries AS d SET state = 'sending', attempts = attempts + 1, first_attempt = coalesce(first_attempt, ?)
-			WHERE id = ? AND webhook_id = ? AND state IN ('ready', 'sending')
-			RETURNING n, id, webhook_id, position, state, reason, parent, count, attempts, created_at, first_attempt, finished_at`,
-			micros(t.now), deliveryID, f.WebhookID)
-		if err != nil {
-			return err
-		}
-		c = tocsin.Claimed{Delivery: d.Delivery, Attempt: d.Attempts, At: t.now}
-		return t.openAttempt(d, &c)
-	})
-	if err != nil {
-		return tocsin.Claimed{}, err
+// claim opens the next attempt of a delivery. The state and version are read in the
+// transaction that opens it: once a pause is committed nothing is claimed. Nothing was
+// written when the error is ErrVersion or ErrNotFound.
+func (t *tx) claim(f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err error) {
+	var version int64
+	var state tocsin.State
+	if err := t.get(`SELECT version, state FROM webhooks WHERE id = ?`, []any{f.WebhookID}, &version, &state); err != nil {
+		return c, err
 	}
-	return c, nil
+	if version != f.Version || !state.Delivers() {
+		return c, tocsin.ErrVersion
+	}
+	d, err := one(t, scanDelivery, `UPDATE deliveries AS d SET state = 'sending', attempts = attempts + 1, first_attempt = coalesce(first_attempt, ?)
+		WHERE id = ? AND webhook_id = ? AND state IN ('ready', 'sending')
+		RETURNING n, id, webhook_id, position, state, reason, parent, count, attempts, created_at, first_attempt, finished_at`,
+		micros(t.now), deliveryID, f.WebhookID)
+	if err != nil {
+		return c, err
+	}
+	c = tocsin.Claimed{Delivery: d.Delivery, Attempt: d.Attempts, At: t.now}
+	err = t.openAttempt(d, &c)
+	return c, err
 }
 
 // openAttempt writes the attempt down before anything is sent, and reads what a

@@ -134,7 +134,7 @@ func (db *DB) Overdue(ctx context.Context, grace time.Duration, limit int) (ids 
 				OR (w.state IN ('active', 'failing') AND coalesce(l.due_at < ?1, 1) AND coalesce(l.next_run_at < ?1, 1)
 					AND coalesce(l.seen_at < ?1, 1) AND `+owing+`)
 				OR (w.state = 'deleted' AND `+owing+`)
-			ORDER BY coalesce(l.seen_at, 0), w.id LIMIT ?2`, before, limit)
+			ORDER BY `+owing+` DESC, coalesce(l.seen_at, 0), w.id LIMIT ?2`, before, limit)
 		return err
 	})
 	return ids, err

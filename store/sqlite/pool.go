@@ -222,9 +222,10 @@ func (t *tx) insert(head string, rows [][]any) error {
 }
 
 // chunk is how many of n rows go into the next statement: few sizes, so that
-// statements stay prepared.
+// statements stay prepared, and small ones, since the driver looks for each argument among
+// all that came before.
 func chunk(n int) int {
-	for _, size := range []int{64, 8} {
+	for _, size := range []int{16, 4} {
 		if n >= size {
 			return size
 		}

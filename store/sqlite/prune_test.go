@@ -83,15 +83,15 @@ func finish(t testing.TB, db *sqlite.DB, webhookID string, refs map[string]strin
 		t.Fatal(err)
 	}
 	id := tocsin.NewID(tocsin.PrefixDelivery)
-	if err := db.Plan(t.Context(), lease.Fence, []tocsin.NewDelivery{{ID: id, Events: pending}}); err != nil {
+	if _, err := db.Advance(t.Context(), lease.Fence, tocsin.Step{Plan: []tocsin.NewDelivery{{ID: id, Events: pending}}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := db.Claim(t.Context(), lease.Fence, id)
+	c, err := db.Advance(t.Context(), lease.Fence, tocsin.Step{Claim: id})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := tocsin.Outcome{DeliveryID: id, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt}, Refs: rawRefs(refs)}
-	if err := db.Record(t.Context(), lease.Fence, o); err != nil {
+	if _, err := db.Advance(t.Context(), lease.Fence, tocsin.Step{Record: &o}); err != nil {
 		t.Fatal(err)
 	}
 	return c

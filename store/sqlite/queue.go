@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -105,39 +106,37 @@ type member struct {
 	bucket          string
 }
 
-// Plan implements tocsin.Queue.
-func (db *DB) Plan(ctx context.Context, f tocsin.Fence, batches []tocsin.NewDelivery) error {
-	return db.write(ctx, "planning deliveries", func(t *tx) error {
-		if err := t.hold(f); err != nil {
+// plan freezes batches; errNotPlanned when a row is gone.
+func (t *tx) plan(webhookID string, batches []tocsin.NewDelivery) error {
+	total := 0
+	for _, b := range batches {
+		if len(b.Events) == 0 {
+			return errors.New("planning deliveries: a delivery without events")
+		}
+		rows := make([][2]int64, len(b.Events))
+		members := make([]member, len(b.Events))
+		for i, p := range b.Events {
+			rows[i] = [2]int64{p.Seq, p.Generation}
+			members[i] = member{seq: p.Seq, generation: p.Generation, bucket: inFlight}
+		}
+		text, err := asJSON(rows)
+		if err != nil {
 			return err
 		}
-		total := 0
-		for _, b := range batches {
-			rows := make([][2]int64, len(b.Events))
-			members := make([]member, len(b.Events))
-			for i, p := range b.Events {
-				rows[i] = [2]int64{p.Seq, p.Generation}
-				members[i] = member{seq: p.Seq, generation: p.Generation, bucket: inFlight}
-			}
-			text, err := asJSON(rows)
-			if err != nil {
-				return err
-			}
-			gone, err := t.exec(`DELETE FROM pending WHERE webhook_id = ?1
-				AND (seq, generation) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))`, f.WebhookID, text)
-			if err != nil {
-				return err
-			}
-			if gone != len(b.Events) {
-				return tocsin.ErrFenced
-			}
-			if err := t.freeze(tocsin.Delivery{ID: b.ID, WebhookID: f.WebhookID}, "", members); err != nil {
-				return err
-			}
-			total += len(b.Events)
+		gone, err := t.exec(`DELETE FROM pending WHERE webhook_id = ?1
+			AND (seq, generation) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))`, webhookID, text)
+		if err != nil {
+			return err
 		}
-		return t.count(f.WebhookID, tocsin.Balance{Pending: -int64(total), InFlight: int64(total)})
-	})
+		if gone != len(b.Events) {
+			return errNotPlanned
+		}
+		if err := t.freeze(tocsin.Delivery{ID: b.ID, WebhookID: webhookID}, "", members); err != nil {
+			return err
+		}
+		total += len(b.Events)
+	}
+	return t.count(webhookID, tocsin.Balance{Pending: -int64(total), InFlight: int64(total)})
 }
 
 // freeze adds a delivery that is ready; position is its place in the order of open

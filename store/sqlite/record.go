@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,38 +10,32 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// Record implements tocsin.Queue. Recording again what was recorded changes nothing.
-// What an attempt says of the webhook (backoff, state) counts only while the webhook's
-// version is the one that was tried.
-func (db *DB) Record(ctx context.Context, f tocsin.Fence, o tocsin.Outcome) error {
-	return db.write(ctx, "recording delivery "+o.DeliveryID, func(t *tx) error {
-		err := t.hold(f)
-		if errors.Is(err, tocsin.ErrFenced) && o.State == tocsin.DeliveryDelivered {
-			err = nil // a success is true whoever saw it
-		}
-		if err != nil {
+// record stores how an attempt ended; held is whether the fence is. Recording again what
+// was recorded changes nothing. What an attempt says of the webhook (backoff, state) counts
+// only while the webhook's version is the one that was tried.
+func (t *tx) record(f tocsin.Fence, o tocsin.Outcome, held error) error {
+	if held != nil && o.State != tocsin.DeliveryDelivered { // a success is true whoever saw it
+		return held
+	}
+	d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.id = ? AND d.webhook_id = ?`, o.DeliveryID, f.WebhookID)
+	if err != nil {
+		return err
+	}
+	repeated, err := t.endAttempt(d, o)
+	if err != nil || !d.open() || repeated {
+		return err
+	}
+	delivered, err := t.settle(d, o)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.Refs)) {
+		if _, err := t.exec(`INSERT INTO refs (webhook_id, dedup_key, ref, updated_at) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET ref = excluded.ref, updated_at = excluded.updated_at`, f.WebhookID, key, []byte(o.Refs[key]), micros(t.now)); err != nil {
 			return err
 		}
-		d, err := one(t, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d WHERE d.id = ? AND d.webhook_id = ?`, o.DeliveryID, f.WebhookID)
-		if err != nil {
-			return err
-		}
-		repeated, err := t.endAttempt(d, o)
-		if err != nil || !d.open() || repeated {
-			return err
-		}
-		delivered, err := t.settle(d, o)
-		if err != nil {
-			return err
-		}
-		for _, key := range slices.Sorted(maps.Keys(o.Refs)) {
-			if _, err := t.exec(`INSERT INTO refs (webhook_id, dedup_key, ref, updated_at) VALUES (?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET ref = excluded.ref, updated_at = excluded.updated_at`, f.WebhookID, key, []byte(o.Refs[key]), micros(t.now)); err != nil {
-				return err
-			}
-		}
-		return t.learn(f, o, delivered)
-	})
+	}
+	return t.learn(f, o, delivered)
 }
 
 // endAttempt stores how the attempt ended. Its beginning stays what the store said.

@@ -93,7 +93,7 @@ func (db *DB) CreateWebhook(ctx context.Context, w tocsin.Webhook) (tocsin.Webho
 			w.ID, w.Name, settings, string(w.Config), w.Sealed, string(w.State), micros(t.now), micros(t.now), micros(t.now)); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO leases (webhook_id) VALUES (?)`, w.ID); err != nil {
+		if _, err := t.exec(`INSERT INTO leases (webhook_id, awake) VALUES (?, 0)`, w.ID); err != nil {
 			return err
 		}
 		if err := t.changed(w.ID); err != nil {

@@ -84,7 +84,7 @@ func claimVersion(k *kit) {
 	refused := func(what string) {
 		k.t.Helper()
 		k.t.Log(what)
-		_, err := k.s.Claim(k.ctx, f, id)
+		_, err := k.tryClaim(f, id)
 		k.is(err, tocsin.ErrVersion)
 		k.same("attempts", k.delivery(id).Attempts, 0)
 		k.same("state", k.delivery(id).State, tocsin.DeliveryReady)
@@ -115,7 +115,7 @@ func claimClosed(k *kit) {
 	k.record(f, k.claim(f, planned[0]), tocsin.DeliveryDelivered, nil)
 	k.record(f, k.claim(f, planned[1]), tocsin.DeliveryDead, nil)
 	for _, id := range append(planned, "dlv_unknown") {
-		_, err := k.s.Claim(k.ctx, f, id)
+		_, err := k.tryClaim(f, id)
 		k.is(err, tocsin.ErrNotFound)
 	}
 }

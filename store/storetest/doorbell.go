@@ -12,7 +12,7 @@ import (
 )
 
 var doorbellCases = []testCase{
-	{"a new webhook is awake", bornAwake},
+	{"a new webhook is asleep until its first event", bornAsleep},
 	{"Ring returns exactly those asleep", ringAsleep},
 	{"Ring by many returns each once", ringOnce},
 	{"Rest with pending work goes on", restPending},
@@ -37,9 +37,11 @@ func (k *kit) rest(f tocsin.Fence) bool {
 	return owed
 }
 
-func bornAwake(k *kit) {
-	w := k.webhook("a")
-	k.same("asleep", k.ring(w.ID), []string(nil))
+func bornAsleep(k *kit) {
+	w := MustCreate(k.t, k.s, "a")
+	k.owe(1, 1, w.ID)
+	k.same("asleep", k.ring(w.ID), []string{w.ID})
+	k.same("asleep after Ring", k.ring(w.ID), []string(nil))
 }
 
 func ringAsleep(k *kit) {

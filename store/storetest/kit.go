@@ -75,9 +75,12 @@ func (k *kit) eventually(what string, cond func() bool) {
 	}
 }
 
+// webhook creates one and rings it, as its first event does.
 func (k *kit) webhook(name string) tocsin.Webhook {
 	k.t.Helper()
-	return MustCreate(k.t, k.s, name)
+	w := MustCreate(k.t, k.s, name)
+	k.ring(w.ID)
+	return w
 }
 
 // owe appends n events from the number from, owed to the webhooks.
@@ -117,13 +120,28 @@ func (k *kit) plan(f tocsin.Fence, sizes ...int) []string {
 		batches = append(batches, tocsin.NewDelivery{ID: id, Events: pending[:size]})
 		pending = pending[size:]
 	}
-	k.ok(k.s.Plan(k.ctx, f, batches))
+	k.ok(k.tryPlan(f, batches))
 	return ids
+}
+
+// tryPlan, tryClaim and tryRecord are steps of one part.
+func (k *kit) tryPlan(f tocsin.Fence, batches []tocsin.NewDelivery) error {
+	_, err := k.s.Advance(k.ctx, f, tocsin.Step{Plan: batches})
+	return err
+}
+
+func (k *kit) tryClaim(f tocsin.Fence, id string) (tocsin.Claimed, error) {
+	return k.s.Advance(k.ctx, f, tocsin.Step{Claim: id})
+}
+
+func (k *kit) tryRecord(f tocsin.Fence, o tocsin.Outcome) error {
+	_, err := k.s.Advance(k.ctx, f, tocsin.Step{Record: &o})
+	return err
 }
 
 func (k *kit) claim(f tocsin.Fence, id string) tocsin.Claimed {
 	k.t.Helper()
-	c, err := k.s.Claim(k.ctx, f, id)
+	c, err := k.tryClaim(f, id)
 	k.ok(err)
 	return c
 }
@@ -131,7 +149,7 @@ func (k *kit) claim(f tocsin.Fence, id string) tocsin.Claimed {
 // record ends attempt n of a delivery in a state; adjust may be nil.
 func (k *kit) record(f tocsin.Fence, c tocsin.Claimed, state tocsin.DeliveryState, adjust func(*tocsin.Outcome)) {
 	k.t.Helper()
-	k.ok(k.s.Record(k.ctx, f, outcome(c, state, adjust)))
+	k.ok(k.tryRecord(f, outcome(c, state, adjust)))
 }
 
 // outcome is an ordinary outcome of a claim.

@@ -66,12 +66,12 @@ func staleFence(k *kit) {
 		"Park":     func() error { return k.s.Park(k.ctx, old, Epoch) },
 		"Owed":     func() error { _, _, err := k.s.Owed(k.ctx, old, time.Time{}, 10); return err },
 		"Plan": func() error {
-			return k.s.Plan(k.ctx, old, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending}})
+			return k.tryPlan(old, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending}})
 		},
-		"Claim":        func() error { _, err := k.s.Claim(k.ctx, old, ready); return err },
-		"Record ready": func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliveryReady, nil)) },
-		"Record dead":  func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliveryDead, nil)) },
-		"Record split": func() error { return k.s.Record(k.ctx, old, outcome(c, tocsin.DeliverySplit, nil)) },
+		"Claim":        func() error { _, err := k.tryClaim(old, ready); return err },
+		"Record ready": func() error { return k.tryRecord(old, outcome(c, tocsin.DeliveryReady, nil)) },
+		"Record dead":  func() error { return k.tryRecord(old, outcome(c, tocsin.DeliveryDead, nil)) },
+		"Record split": func() error { return k.tryRecord(old, outcome(c, tocsin.DeliverySplit, nil)) },
 		"Discard":      func() error { _, err := k.s.Discard(k.ctx, old, time.Time{}, "discarded", 10); return err },
 	} {
 		k.t.Log(name)

@@ -17,6 +17,7 @@ var overdueCases = []testCase{
 	{"a webhook that holds is left alone", overdueHolding},
 	{"a deleted webhook that still owes", overdueDeleted},
 	{"at most limit", overdueLimit},
+	{"those that owe come first", overdueFirst},
 	{"a sign of life counts", overdueLife},
 }
 
@@ -145,6 +146,25 @@ func overdueLimit(k *kit) {
 	two, err := k.s.Overdue(k.ctx, 0, 2)
 	k.ok(err)
 	k.same("named", len(two), 2)
+}
+
+// overdueFirst: webhooks that were never looked at, and owe nothing, do not stand before one
+// whose ring was lost.
+func overdueFirst(k *kit) {
+	for _, name := range []string{"a", "b", "c"} {
+		k.webhook(name)
+	}
+	owes := k.webhook("last")
+	k.begin(owes.ID)
+	k.owe(1, 1, owes.ID)
+	k.eventually("all overdue", func() bool {
+		all, err := k.s.Overdue(k.ctx, 0, 10)
+		k.ok(err)
+		return len(all) == 4
+	})
+	first, err := k.s.Overdue(k.ctx, 0, 1)
+	k.ok(err)
+	k.same("first", first, []string{owes.ID})
 }
 
 // overdueLife checks that Plan and Claim are heard: a webhook silent for longer than

@@ -43,7 +43,7 @@ func planOrder(k *kit) {
 	_, pending := k.work(f)
 	picked := []tocsin.PendingEvent{pending[5], pending[1], pending[6]} // any order, as named
 	id := tocsin.NewID(tocsin.PrefixDelivery)
-	k.ok(k.s.Plan(k.ctx, f, []tocsin.NewDelivery{{ID: id, Events: picked}}))
+	k.ok(k.tryPlan(f, []tocsin.NewDelivery{{ID: id, Events: picked}}))
 	open, rest := k.work(f)
 	k.same("rest", rest, []tocsin.PendingEvent{pending[0], pending[2], pending[3], pending[4], pending[7]})
 	want := tocsin.OpenDelivery{
@@ -57,7 +57,7 @@ func planOrder(k *kit) {
 	k.same("attempts", len(attempts), 0)
 	k.same("events", ids(events), []string{Event(5).ID, Event(1).ID, Event(6).ID})
 	k.balance(w, tocsin.Balance{Accepted: 8, Pending: 5, InFlight: 3})
-	k.ok(k.s.Plan(k.ctx, f, nil))
+	k.ok(k.tryPlan(f, nil))
 }
 
 // notARange plans the outer of a window whose middle became visible later.
@@ -67,7 +67,7 @@ func notARange(k *kit) {
 	f := k.begin(w.ID).Fence
 	_, pending := k.work(f)
 	outer := []tocsin.PendingEvent{pending[0], pending[5]}
-	k.ok(k.s.Plan(k.ctx, f, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: outer}}))
+	k.ok(k.tryPlan(f, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: outer}}))
 	_, rest := k.work(f)
 	k.same("those between", rest, pending[1:5])
 }
@@ -86,7 +86,7 @@ func planGone(k *kit) {
 		"planned already": pending[0], "another webhook's": others[0], "another generation": wrong, "named twice": pending[1],
 	} {
 		k.t.Log(name)
-		err := k.s.Plan(k.ctx, f, []tocsin.NewDelivery{
+		err := k.tryPlan(f, []tocsin.NewDelivery{
 			{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending[1:3]},
 			{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: []tocsin.PendingEvent{pending[4], gone}},
 		})
@@ -134,7 +134,7 @@ func owedApart(k *kit) {
 	open, pending := k.work(fb)
 	k.same("open of b", len(open), 0)
 	k.same("pending of b", len(pending), 3)
-	_, err := k.s.Claim(k.ctx, fb, id)
+	_, err := k.tryClaim(fb, id)
 	k.is(err, tocsin.ErrNotFound)
 	k.balance(b, tocsin.Balance{Accepted: 3, Pending: 3})
 }

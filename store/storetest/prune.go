@@ -178,7 +178,7 @@ func pruneRounds(k *kit) {
 		_, pending := k.work(f)
 		for _, p := range pending[held:] {
 			id := tocsin.NewID(tocsin.PrefixDelivery)
-			k.ok(k.s.Plan(k.ctx, f, []tocsin.NewDelivery{{ID: id, Events: []tocsin.PendingEvent{p}}}))
+			k.ok(k.tryPlan(f, []tocsin.NewDelivery{{ID: id, Events: []tocsin.PendingEvent{p}}}))
 			k.record(f, k.claim(f, id), tocsin.DeliveryDelivered, nil)
 		}
 		k.laterThan(k.now())
@@ -364,14 +364,14 @@ func (k *kit) deliverAll(f tocsin.Fence, events int, fail func(string, error)) {
 			continue
 		}
 		id := tocsin.NewID(tocsin.PrefixDelivery)
-		fail("planning", k.s.Plan(k.ctx, f, []tocsin.NewDelivery{{ID: id, Events: pending}}))
+		fail("planning", k.tryPlan(f, []tocsin.NewDelivery{{ID: id, Events: pending}}))
 		for again := true; again; {
-			c, err := k.s.Claim(k.ctx, f, id)
+			c, err := k.tryClaim(f, id)
 			fail("claiming", err)
 			if diff := cmp.Diff(c.Delivery.Count, len(c.Events)); diff != "" {
 				k.t.Errorf("events of an open delivery (-want +got):\n%s", diff)
 			}
-			fail("recording", k.s.Record(k.ctx, f, outcome(c, tocsin.DeliveryDelivered, nil)))
+			fail("recording", k.tryRecord(f, outcome(c, tocsin.DeliveryDelivered, nil)))
 			again = false
 			if delivered%4 == 0 && c.Attempt < 3 {
 				_, err := k.s.Redeliver(k.ctx, id)

@@ -104,17 +104,17 @@ func deliverAll(b *testing.B, db tocsin.Store, webhookID string) {
 		for part := range slices.Chunk(pending, 20) {
 			batches = append(batches, tocsin.NewDelivery{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: part})
 		}
-		if err := db.Plan(b.Context(), lease.Fence, batches); err != nil {
+		if _, err := db.Advance(b.Context(), lease.Fence, tocsin.Step{Plan: batches}); err != nil {
 			b.Fatal(err)
 		}
 		for _, batch := range batches {
-			c, err := db.Claim(b.Context(), lease.Fence, batch.ID)
+			c, err := db.Advance(b.Context(), lease.Fence, tocsin.Step{Claim: batch.ID})
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := db.Record(b.Context(), lease.Fence, tocsin.Outcome{
+			if _, err := db.Advance(b.Context(), lease.Fence, tocsin.Step{Record: &tocsin.Outcome{
 				DeliveryID: batch.ID, State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Number: c.Attempt},
-			}); err != nil {
+			}}); err != nil {
 				b.Fatal(err)
 			}
 		}

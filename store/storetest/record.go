@@ -127,9 +127,9 @@ func recordTwice(k *kit) {
 				o.Children = []tocsin.Child{{ID: tocsin.NewID(tocsin.PrefixDelivery), Places: []int{0}}, {ID: tocsin.NewID(tocsin.PrefixDelivery), Places: []int{1}}}
 			}
 		})
-		k.ok(k.s.Record(k.ctx, f, o))
+		k.ok(k.tryRecord(f, o))
 		before := k.picture(w, f)
-		k.ok(k.s.Record(k.ctx, f, o))
+		k.ok(k.tryRecord(f, o))
 		if diff := cmp.Diff(before, k.picture(w, f), cmpopts.EquateEmpty()); diff != "" {
 			k.t.Fatalf("recording %s again changed (-before +after):\n%s", state, diff)
 		}
@@ -245,7 +245,7 @@ func recordDisabled(k *kit) {
 	k.ok(err)
 	k.same("revision", after, revision+1)
 	k.same("backoff", k.activity(w.ID).DueAt, (*time.Time)(nil))
-	_, err = k.s.Claim(k.ctx, f, c.Delivery.ID)
+	_, err = k.tryClaim(f, c.Delivery.ID)
 	k.is(err, tocsin.ErrVersion)
 	k.balance(w, tocsin.Balance{Accepted: 1, InFlight: 1}) // held, not dropped
 	_, err = k.s.SetState(k.ctx, w.ID, tocsin.StateActive, "")
@@ -305,8 +305,8 @@ func recordRace(k *kit) {
 		now := k.begin(w.ID).Fence
 		second := k.claim(now, id)
 		errs := make(chan error, 2)
-		go func() { errs <- k.s.Record(k.ctx, old, outcome(first, tocsin.DeliveryDelivered, nil)) }()
-		go func() { errs <- k.s.Record(k.ctx, now, outcome(second, tocsin.DeliveryDead, nil)) }()
+		go func() { errs <- k.tryRecord(old, outcome(first, tocsin.DeliveryDelivered, nil)) }()
+		go func() { errs <- k.tryRecord(now, outcome(second, tocsin.DeliveryDead, nil)) }()
 		k.ok(<-errs)
 		k.ok(<-errs)
 	}

@@ -45,7 +45,7 @@ func splitPlace(k *kit) {
 	k.same("events of the second child", ids(c.Events), numbered(3, 2))
 	k.same("number of its attempt", c.Attempt, 1)
 	k.balance(w, tocsin.Balance{Accepted: 10, Pending: 3, InFlight: 7})
-	_, err = k.s.Claim(k.ctx, f, planned[1])
+	_, err = k.tryClaim(f, planned[1])
 	k.is(err, tocsin.ErrNotFound)
 }
 
@@ -134,7 +134,7 @@ func splitFenced(k *kit) {
 	w, old, c := k.claimed(2)
 	f := k.begin(w.ID).Fence
 	children := halves([]int{0}, []int{1})
-	k.is(k.s.Record(k.ctx, old, outcome(c, tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = children })), tocsin.ErrFenced)
+	k.is(k.tryRecord(old, outcome(c, tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = children })), tocsin.ErrFenced)
 	_, _, _, err := k.s.Delivery(k.ctx, children[0].ID)
 	k.is(err, tocsin.ErrNotFound)
 	open, _ := k.work(f)

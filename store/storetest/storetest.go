@@ -25,7 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) tocsin.Store) {
 	}{
 		{"schema", schemaCases}, {"append", appendCases}, {"doorbell", doorbellCases}, {"webhooks", webhookCases},
 		{"leases", leaseCases}, {"overdue", overdueCases}, {"plan", planCases}, {"claim", claimCases},
-		{"record", recordCases}, {"split", splitCases}, {"discard", discardCases}, {"redeliver", redeliverCases},
+		{"record", recordCases}, {"advance", advanceCases}, {"split", splitCases}, {"discard", discardCases}, {"redeliver", redeliverCases},
 		{"announce", announceCases}, {"incidents", incidentCases}, {"steps", stepCases}, {"incident rules", incidentRuleCases}, {"incident races", incidentRaceCases}, {"mutes", muteCases}, {"repeats", repeatCases}, {"candidates", candidateCases}, {"replays", replayCases},
 		{"ledger", ledgerCases}, {"history", historyCases}, {"keys", keyCases}, {"rotate", rotateCases},
 		{"audit", auditCases}, {"sealing", sealingCases}, {"prune", pruneCases},

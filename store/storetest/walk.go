@@ -21,7 +21,7 @@ func anyOrder(k *kit) {
 			for i := range 3 {
 				w.hooks = append(w.hooks, w.webhook(fmt.Sprintf("s%d-%d", seed, i)))
 			}
-			steps := []func(tocsin.Webhook){w.add, w.add, w.freeze, w.freeze, w.send, w.send, w.send, w.send, w.again, w.pause, w.drop, w.change,
+			steps := []func(tocsin.Webhook){w.add, w.add, w.freeze, w.freeze, w.send, w.send, w.send, w.send, w.onward, w.onward, w.again, w.pause, w.drop, w.change,
 				w.repeated, w.told, w.replayed, w.replayed, w.escalated, w.escalated, w.attended}
 			if w.prunes = seed == 2; w.prunes {
 				steps = append(steps, w.prune, w.prune)
@@ -95,7 +95,7 @@ func (w *walk) freeze(hook tocsin.Webhook) {
 		batches, pending = append(batches, tocsin.NewDelivery{ID: id, Events: pending[:n]}), pending[n:]
 		w.deliveries = append(w.deliveries, id)
 	}
-	w.ok(w.s.Plan(w.ctx, f, batches))
+	w.ok(w.tryPlan(f, batches))
 }
 
 // send claims one open delivery and ends the attempt in a random way.
@@ -105,7 +105,7 @@ func (w *walk) send(hook tocsin.Webhook) {
 	if len(open) == 0 {
 		return
 	}
-	c, err := w.s.Claim(w.ctx, f, open[w.r.IntN(len(open))].ID)
+	c, err := w.tryClaim(f, open[w.r.IntN(len(open))].ID)
 	if errors.Is(err, tocsin.ErrVersion) {
 		return // paused
 	}
@@ -120,9 +120,37 @@ func (w *walk) send(hook tocsin.Webhook) {
 			w.scatter(o, len(c.Events), state == tocsin.DeliverySplit)
 		}
 	})
-	w.ok(w.s.Record(w.ctx, f, o))
+	w.ok(w.tryRecord(f, o))
 	if w.r.IntN(3) == 0 {
-		w.ok(w.s.Record(w.ctx, f, o))
+		w.ok(w.tryRecord(f, o))
+	}
+}
+
+// onward sends one delivery after the other, recording each with the claim of the next and
+// now and then with a plan.
+func (w *walk) onward(hook tocsin.Webhook) {
+	f := w.begin(hook.ID).Fence
+	var step tocsin.Step
+	for range 1 + w.r.IntN(4) {
+		open, pending := w.work(f)
+		step.Plan, step.Claim = nil, ""
+		if len(open) > 0 && w.r.IntN(4) > 0 {
+			step.Claim = open[w.r.IntN(len(open))].ID // the one that is recorded, perhaps
+		}
+		if len(pending) > 0 && w.r.IntN(2) == 0 {
+			id := tocsin.NewID(tocsin.PrefixDelivery)
+			step.Plan = []tocsin.NewDelivery{{ID: id, Events: pending[:1+w.r.IntN(len(pending))]}}
+			step.Claim, w.deliveries = id, append(w.deliveries, id)
+		}
+		c, err := w.s.Advance(w.ctx, f, step)
+		if !errors.Is(err, tocsin.ErrVersion) && !errors.Is(err, tocsin.ErrNotFound) {
+			w.ok(err)
+		}
+		w.check()
+		if step.Record = nil; c.Attempt > 0 {
+			o := outcome(c, tocsin.DeliveryDelivered, nil)
+			step.Record = &o
+		}
 	}
 }
 
@@ -173,7 +201,7 @@ func (w *walk) change(hook tocsin.Webhook) {
 	_, err = w.s.UpdateWebhook(w.ctx, stored)
 	w.ok(err)
 	if open, _ := w.work(f); len(open) > 0 {
-		_, err = w.s.Claim(w.ctx, f, open[0].ID)
+		_, err = w.tryClaim(f, open[0].ID)
 		w.is(err, tocsin.ErrVersion)
 	}
 }

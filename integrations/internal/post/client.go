@@ -27,6 +27,10 @@ const (
 	MaxKeepBody = 16 << 20
 	// MaxRequestKept is how much of a request's body the record of a Send keeps.
 	MaxRequestKept = 64 << 10
+	// maxAcceptedKept is the same for a request that was answered with 2xx. People look for
+	// what was sent where it was refused; records of batches that were accepted were half of
+	// what a delivery cost the store.
+	maxAcceptedKept = 4 << 10
 
 	maxResponseHeader = 64 << 10
 	// maxDrain is how much more than what is kept is read so that the connection can
@@ -145,8 +149,15 @@ type Response struct {
 // Do makes one request. An error means that there was no response; it is classified,
 // of some Class, and holds no secret. Any status is a response: see Classify. The
 // Exchange is there in both cases.
-func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
-	res := Response{Exchange: c.record(r, MaxRequestKept)}
+func (c *Client) Do(ctx context.Context, r Request) (res Response, err error) {
+	res.Exchange = c.record(r)
+	defer func() {
+		keep := MaxRequestKept
+		if res.Status/100 == 2 {
+			keep = maxAcceptedKept
+		}
+		res.Exchange.RequestBody = r.Redact.head(r.shown(), keep, false)
+	}()
 	req, err := c.build(ctx, r)
 	if err != nil {
 		return res, tocsin.Refused(&Error{Class: ClassInternal, Message: r.Redact.Text(err.Error())})
@@ -199,7 +210,7 @@ func (res *Response) read(body io.ReadCloser, r Request) {
 
 // Preview returns the record of a request that is not made, with its whole body.
 func (c *Client) Preview(r Request) tocsin.Exchange {
-	x := c.record(r, 0)
+	x := c.record(r)
 	// All of it, even where what stands for a secret is longer than the secret.
 	x.RequestBody = storable(r.Redact.Text(string(r.shown())))
 	return x
@@ -213,8 +224,8 @@ func (r *Request) shown() []byte {
 	return r.Body
 }
 
-// record fills in the request's half of an Exchange.
-func (c *Client) record(r Request, keep int) tocsin.Exchange {
+// record fills in the request's half of an Exchange, without the body.
+func (c *Client) record(r Request) tocsin.Exchange {
 	x := tocsin.Exchange{Method: r.Method, RequestBytes: len(r.Body)}
 	if u, err := parseURL(r.URL); err == nil {
 		x.URL = r.Redact.redactURL(u, r.HidePath)
@@ -225,7 +236,6 @@ func (c *Client) record(r Request, keep int) tocsin.Exchange {
 	}
 	c.userAgent(header)
 	x.RequestHeaders = shownRequest(header, r.Redact)
-	x.RequestBody = r.Redact.head(r.shown(), keep, false)
 	return x
 }
 

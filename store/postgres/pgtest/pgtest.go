@@ -11,16 +11,12 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/tocsin-alerts/tocsin"
 )
 
 // Env names the variable with the URL of a server to use instead of a private cluster.
@@ -57,22 +53,17 @@ func missing(t testing.TB, err error) {
 // createDatabase makes a database on the server that admin names.
 func createDatabase(t testing.TB, admin string) string {
 	t.Helper()
-	name := strings.ToLower(tocsin.NewID("tocsin"))
-	if err := execute(admin, "CREATE DATABASE "+name); err != nil {
-		t.Fatalf("creating a database: %v", err)
+	databaseURL, drop, err := Create(admin)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		// A test that stopped its server has nothing to drop.
-		if err := execute(admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Logf("dropping database %s: %v", name, err)
+		if err := drop(); err != nil {
+			t.Logf("dropping a database: %v", err)
 		}
 	})
-	u, err := url.Parse(admin)
-	if err != nil {
-		t.Fatalf("%s is not a URL: %v", Env, err)
-	}
-	u.Path = "/" + name
-	return u.String()
+	return databaseURL
 }
 
 // execute runs one statement on a connection of its own.

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// ownGroup puts a process in a group of its own, so that Ctrl-C reaches this program alone,
+// which then stops the others in order.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
