@@ -35,6 +35,7 @@ type App struct {
 	working  atomic.Bool // a worker polls Temporal
 	failed   chan error
 	cleanups []cleanup // run last in, first out
+	ballast  []byte    // see ballastBytes
 }
 
 type cleanup struct {
@@ -52,7 +53,7 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_SECRET_KEY: %w; make one with `tocsin keys ring`", err)
 	}
-	a := &App{cfg: cfg, ring: ring, log: cfg.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	a := &App{cfg: cfg, ring: ring, log: cfg.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1), ballast: make([]byte, ballastBytes)}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return a, nil
 }

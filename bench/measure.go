@@ -23,6 +23,7 @@ type measurement struct {
 	during string
 	began  time.Time
 
+	kept     [2]time.Duration // by the hypervisor, and all CPU time
 	usage    map[string]usage
 	peak     map[string]int64
 	counts   temporalCounts
@@ -44,6 +45,9 @@ func (r *rig) measure(ctx context.Context, result *Result, during string) (*meas
 		return nil, err
 	}
 	if m.disk, err = r.readDisk(ctx); err != nil {
+		return nil, err
+	}
+	if m.kept[0], m.kept[1], err = readKept(); err != nil {
 		return nil, err
 	}
 	if m.usage, err = r.usages(); err != nil {
@@ -123,6 +127,10 @@ func (m *measurement) endPer(ctx context.Context, n int, what string) error {
 	if err != nil {
 		return err
 	}
+	kept, all, err := readKept()
+	if err != nil {
+		return err
+	}
 	counts, err := readCounts(ctx, m.rig.temporalMetrics)
 	if err != nil {
 		return err
@@ -134,6 +142,7 @@ func (m *measurement) endPer(ctx context.Context, n int, what string) error {
 			PeakMB: megabytes(max(m.peak[name], after[name].memory)), EndMB: megabytes(after[name].memory)})
 	}
 	m.result.Used = append(m.result.Used, used)
+	m.result.cost("CPU time kept by the hypervisor, "+m.during, 100*float64(kept-m.kept[0])/float64(max(1, all-m.kept[1])), "%")
 	if n == 0 {
 		return nil
 	}

@@ -73,3 +73,15 @@ func TestParseFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestParseKept(t *testing.T) {
+	kept, all, err := parseKept("cpu  100 10 50 800 20 5 5 10 3 1")
+	if err != nil || kept != 100*time.Millisecond || all != 10*time.Second {
+		t.Errorf("kept %v of %v (%v), want 100ms of 10s", kept, all, err)
+	}
+	for _, bad := range []string{"", "cpu0 1 2 3 4 5 6 7 8", "cpu 1 2 3", "cpu 1 2 3 4 5 6 7 x"} {
+		if _, _, err := parseKept(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}

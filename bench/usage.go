@@ -105,6 +105,39 @@ func parseStatus(status []byte) map[string]int64 {
 	return sizes
 }
 
+// readKept returns how much CPU time the hypervisor kept for others so far, and how much
+// there was, over all cores. A figure that was measured while much was kept is a figure of a
+// smaller machine.
+func readKept() (kept, all time.Duration, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading CPU time: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return parseKept(line)
+}
+
+// parseKept adds up the first eight times of the line "cpu": user, nice, system, idle,
+// iowait, irq, softirq, steal (https://man7.org/linux/man-pages/man5/proc_stat.5.html). The
+// others are part of these.
+func parseKept(line string) (kept, all time.Duration, err error) {
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, 0, fmt.Errorf("reading CPU time: %q is not the line of all cores", line)
+	}
+	for i, field := range fields[1:9] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("reading CPU time: %w", err)
+		}
+		all += time.Duration(n) * tick
+		if i == 7 {
+			kept = time.Duration(n) * tick
+		}
+	}
+	return kept, all, nil
+}
+
 // children are the processes that a process started and that still run.
 func children(pid int) (pids []int) {
 	text, err := os.ReadFile(proc(pid, "task/"+strconv.Itoa(pid)+"/children"))

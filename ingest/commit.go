@@ -67,7 +67,7 @@ func (r *Result) count(a tocsin.Appended) {
 func (in *Ingest) append(group []*request) (tocsin.AppendResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	var stale int64
+	stale := int64(anyRevision)
 	for range staleTries {
 		m, err := in.matcher(ctx, stale)
 		if err != nil {

@@ -251,7 +251,7 @@ func (in *Ingest) request(ctx context.Context, events []tocsin.Event) *request {
 
 // wait matches a request and waits for its commit.
 func (in *Ingest) wait(r *request) (Result, error) {
-	m, err := in.matcher(r.ctx, 0)
+	m, err := in.matcher(r.ctx, anyRevision)
 	if err != nil {
 		return Result{}, err
 	}
@@ -322,16 +322,19 @@ func appendLabels(b []byte, labels map[string]string) []byte {
 	return b
 }
 
-// matcher returns the current matcher; one newer than stale when stale is not 0.
+// anyRevision is older than the configuration of a new store, whose revision is 0.
+const anyRevision = -1
+
+// matcher returns a matcher by a configuration newer than stale.
 func (in *Ingest) matcher(ctx context.Context, stale int64) (*matcher, error) {
-	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
+	if m := in.current.Load(); m != nil && m.revision > stale {
 		return m, nil
 	}
 	if err := in.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer in.unlock()
-	if m := in.current.Load(); m != nil && (stale == 0 || m.revision > stale) {
+	if m := in.current.Load(); m != nil && m.revision > stale {
 		return m, nil // somebody else was faster
 	}
 	return in.load(ctx)
@@ -340,7 +343,7 @@ func (in *Ingest) matcher(ctx context.Context, stale int64) (*matcher, error) {
 // Warm reads the configuration, so that the first event does not wait for it; with
 // thousands of webhooks that takes some tenths of a second. Errors are the store's.
 func (in *Ingest) Warm(ctx context.Context) error {
-	_, err := in.matcher(ctx, 0)
+	_, err := in.matcher(ctx, anyRevision)
 	return err
 }
 

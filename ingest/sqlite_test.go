@@ -88,6 +88,36 @@ func TestManyProducersOnSQLite(t *testing.T) {
 	}
 }
 
+// The very first configuration of a store is one that can be out of date, too: events that
+// came before there was any webhook keep nobody from being owed those after.
+func TestFirstWebhookOfAStoreThatHasEvents(t *testing.T) {
+	db := realStore(t)
+	in, err := ingest.New(ingest.Config{Store: db, Conductor: &conductor{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for i, owed := range []int64{0, 1} {
+		if i == 1 {
+			create(t, db, hook("first"))
+		}
+		if _, err := in.Submit(t.Context(), custom(fmt.Sprint(i, "-"), 1)); err != nil {
+			t.Fatal(err)
+		}
+		balances, err := db.Balances(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var accepted int64
+		for _, b := range balances {
+			accepted += b.Accepted
+		}
+		if accepted != owed {
+			t.Errorf("after event %d, %d are owed, want %d", i, accepted, owed)
+		}
+	}
+}
+
 // A webhook created through another process is owed the very next event, and one that
 // was deleted nothing more; what was stored comes back byte for byte.
 func TestConfigurationChangesOnSQLite(t *testing.T) {

@@ -46,7 +46,8 @@ type DB struct {
 	clock   func() time.Time
 	logger  *slog.Logger
 	writer  *pool
-	reader  *pool // the writer, in memory
+	group   *group // of writes
+	reader  *pool  // the writer, in memory
 	keep    *sql.DB
 	lock    *os.File // nil in memory
 	hints   hints
@@ -74,6 +75,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := open(); err != nil {
 		return nil, err
 	}
+	db.group = &group{do: db.writer.do}
 	if err := db.writer.do(ctx, func(*tx) error { return nil }); err != nil {
 		_ = db.Close() // the first error is the one that tells
 		return nil, wrap("opening store "+path, err)
@@ -143,9 +145,9 @@ func (db *DB) pool(dsn string, conns int, begin string) *pool {
 // now is the store's clock as it is stored.
 func (db *DB) now() time.Time { return db.clock().UTC().Truncate(time.Microsecond) }
 
-// write runs f in a transaction of its own that is flushed to disk when it returns.
+// write runs f in a transaction that is flushed to disk when it returns; see group.
 func (db *DB) write(ctx context.Context, doing string, f func(*tx) error) error {
-	return wrap(doing, db.writer.do(ctx, f))
+	return wrap(doing, db.group.write(ctx, f))
 }
 
 // read runs f on one snapshot.
