@@ -328,7 +328,8 @@ type Queue interface {
 	// Owed returns a window of the webhook's work from one snapshot: its open
 	// deliveries in the order they were created (children in place of their parent),
 	// and its pending events ordered by Seq then Generation, those owed up to before
-	// when that is not zero. At most limit of each, and at most MaxOpen deliveries.
+	// when that is not zero. At most limit of each, and at most MaxOpen deliveries. Beside a
+	// backlog of more than limit, old events that a replay owes may be found a second later.
 	Owed(ctx context.Context, f Fence, before time.Time, limit int) ([]OpenDelivery, []PendingEvent, error)
 	// Advance records, plans and claims as the step says, in that order and in one
 	// transaction. What an error leaves undone is said with each part: see [Step].

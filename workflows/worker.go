@@ -30,12 +30,11 @@ func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterActivityWithOptions(a.RotateKeys, activity.RegisterOptions{Name: "RotateKeys"})
 }
 
-// cached is how many workflows a process keeps in memory: two for each Deliver that it can
-// run at once, so that none of those under way are thrown out. Each takes some 40 KB, most
-// of it stacks. One that is not there is replayed from a history of at most a few thousand
+// cached is how many workflows a process keeps in memory: one for each Deliver that it can
+// run at once. Each takes 40 to 70 KB, most of it stacks. One that is not there is replayed from a history of at most a few thousand
 // events, usually some dozens, in milliseconds; so ten thousand that wait for events, as the
 // SDK would keep, are not worth their 400 MB.
-func cached(a *activities.Activities) int { return 2 * a.MaxSlots() }
+func cached(a *activities.Activities) int { return a.MaxSlots() }
 
 // NewWorker returns a worker on [TaskQueue] with everything registered. The size of its
 // cache is the process's: the first worker's holds.

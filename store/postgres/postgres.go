@@ -49,6 +49,7 @@ type DB struct {
 	log    *slog.Logger
 	hints  *hints
 	passes passes
+	skips  skips
 	// migrationLockTimeout is how long a migration waits for a table that others use.
 	migrationLockTimeout time.Duration
 }

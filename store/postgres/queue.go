@@ -19,26 +19,51 @@ FROM deliveries d WHERE d.webhook_id = $1 AND d.open ORDER BY d.number, d.path L
 
 const pendingEvents = `
 SELECT seq, generation, dedup_key, batch_key, bytes, owed_at FROM pending
-WHERE webhook_id = $1 AND ($2::timestamptz IS NULL OR owed_at <= $2) ORDER BY seq, generation LIMIT $3`
+WHERE webhook_id = $1 AND seq >= $4 AND ($2::timestamptz IS NULL OR owed_at <= $2) ORDER BY seq, generation LIMIT $3`
 
 // Owed implements [tocsin.Queue]. Two statements see what one snapshot would: while the
 // lease is locked nothing changes but that more events become pending, and those are
 // read last.
-func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit int) (open []tocsin.OpenDelivery, pending []tocsin.PendingEvent, err error) {
-	var held bool
-	var upTo *time.Time
+func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit int) ([]tocsin.OpenDelivery, []tocsin.PendingEvent, error) {
+	w := owedWindow{from: db.skips.from(f.WebhookID), limit: limit}
 	if !before.IsZero() {
-		upTo = &before
+		w.before = &before
 	}
-	err = db.transact(ctx, "reading what is owed", func(t *tx) error {
+	err := db.look(ctx, f, &w)
+	if err == nil && w.from > 0 && len(w.pending) < limit {
+		w.from = 0
+		err = db.look(ctx, f, &w)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	full := limit > 0 && len(w.pending) == limit
+	db.skips.note(f.WebhookID, w.from, w.pending, full, w.now)
+	return w.open, w.pending, nil
+}
+
+// owedWindow is what Owed looks for, and what it found.
+type owedWindow struct {
+	before *time.Time
+	from   int64 // the lowest number of pending events
+	limit  int
+
+	now     time.Time
+	open    []tocsin.OpenDelivery
+	pending []tocsin.PendingEvent
+}
+
+func (db *DB) look(ctx context.Context, f tocsin.Fence, w *owedWindow) error {
+	var held bool
+	err := db.transact(ctx, "reading what is owed", func(t *tx) error {
 		t.fenced(&held, f)
-		t.queue(`SELECT ` + lazily) // a sign of life is all that is written
-		collect(t.queue(openDeliveries, f.WebhookID, min(limit, tocsin.MaxOpen)), &open, scanOpen)
-		t.queue(pendingEvents, f.WebhookID, upTo, limit).Query(func(rows pgx.Rows) error {
-			pending = nil
+		t.one(nil, `SELECT clock_timestamp(), `+lazily, nil, &w.now, nil) // a sign of life is all that is written
+		collect(t.queue(openDeliveries, f.WebhookID, min(w.limit, tocsin.MaxOpen)), &w.open, scanOpen)
+		t.queue(pendingEvents, f.WebhookID, w.before, w.limit, w.from).Query(func(rows pgx.Rows) error {
+			w.pending = nil
 			var p tocsin.PendingEvent
 			_, err := pgx.ForEachRow(rows, []any{&p.Seq, &p.Generation, &p.DedupKey, &p.BatchKey, &p.Bytes, &p.OwedAt}, func() error {
-				pending = append(pending, p)
+				w.pending = append(w.pending, p)
 				return nil
 			})
 			return err
@@ -48,10 +73,7 @@ func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit 
 	if err == nil && !held {
 		err = tocsin.ErrFenced
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return open, pending, nil
+	return err
 }
 
 func scanOpen(row pgx.CollectableRow) (o tocsin.OpenDelivery, err error) {
