@@ -50,7 +50,8 @@ func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEven
 			return err
 		}
 		var current int64
-		t.one(nil, `SELECT revision, `+byKey+` FROM config_revision`, nil, &current, nil)
+		// The transaction has its id before it has numbers: skips needs that.
+		t.one(nil, `SELECT revision, pg_current_xact_id() IS NOT NULL, `+byKey+` FROM config_revision`, nil, &current, nil, nil)
 		a.insertKeys(t)
 		if err := t.flush(ctx); err != nil {
 			return err

@@ -82,6 +82,9 @@ const nextGeneration = `(SELECT coalesce(max(generation) + 1, 0) FROM (
 	) AS known)`
 
 const (
+	// owedAgain tells those who look for what is pending that old events are; the caller
+	// has locked the lease.
+	owedAgain  = `UPDATE leases SET owed_again = owed_again + 1 WHERE webhook_id = $1`
 	owePending = `
 WITH o AS (
 	INSERT INTO pending (webhook_id, seq, generation, dedup_key, batch_key, bytes, owed_at)
@@ -126,6 +129,7 @@ func (db *DB) Escalate(ctx context.Context, incidentID string, step, seq int64, 
 		case owed.Suppressed != "":
 			t.queue(oweSuppressed, owed.WebhookID, i.Seq, owed.Suppressed)
 		default:
+			t.queue(owedAgain, owed.WebhookID)
 			t.queue(owePending, owed.WebhookID, i.Seq, owed.BatchKey)
 		}
 		t.queueIncidents([]*incidents.Incident{i})

@@ -25,41 +25,43 @@ WHERE webhook_id = $1 AND seq >= $4 AND ($2::timestamptz IS NULL OR owed_at <= $
 // lease is locked nothing changes but that more events become pending, and those are
 // read last.
 func (db *DB) Owed(ctx context.Context, f tocsin.Fence, before time.Time, limit int) ([]tocsin.OpenDelivery, []tocsin.PendingEvent, error) {
-	w := owedWindow{from: db.skips.from(f.WebhookID), limit: limit}
-	if !before.IsZero() {
-		w.before = &before
-	}
+	known := db.skips.begin(f.WebhookID, before)
+	w := owedWindow{from: known.from, before: before, limit: limit}
 	err := db.look(ctx, f, &w)
-	if err == nil && w.from > 0 && len(w.pending) < limit {
+	if err == nil && w.from > 0 && (!w.full() || w.again != known.again) {
 		w.from = 0
 		err = db.look(ctx, f, &w)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	full := limit > 0 && len(w.pending) == limit
-	db.skips.note(f.WebhookID, w.from, w.pending, full, w.now)
+	db.skips.note(f.WebhookID, w.from, &w)
 	return w.open, w.pending, nil
 }
 
 // owedWindow is what Owed looks for, and what it found.
 type owedWindow struct {
-	before *time.Time
-	from   int64 // the lowest number of pending events
+	before time.Time // zero for all
+	from   int64     // the lowest number of pending events
 	limit  int
 
-	now     time.Time
-	open    []tocsin.OpenDelivery
-	pending []tocsin.PendingEvent
+	again         int64 // how often old events were owed anew
+	oldest, until int64 // ids: of the oldest transaction under way before, and of the next one after
+	open          []tocsin.OpenDelivery
+	pending       []tocsin.PendingEvent
 }
+
+func (w *owedWindow) full() bool { return w.limit > 0 && len(w.pending) == w.limit }
 
 func (db *DB) look(ctx context.Context, f tocsin.Fence, w *owedWindow) error {
 	var held bool
 	err := db.transact(ctx, "reading what is owed", func(t *tx) error {
 		t.fenced(&held, f)
-		t.one(nil, `SELECT clock_timestamp(), `+lazily, nil, &w.now, nil) // a sign of life is all that is written
+		// A sign of life is all that is written.
+		t.one(nil, `SELECT owed_again, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, `+lazily+` FROM leases WHERE webhook_id = $1`,
+			[]any{f.WebhookID}, &w.again, &w.oldest, nil)
 		collect(t.queue(openDeliveries, f.WebhookID, min(w.limit, tocsin.MaxOpen)), &w.open, scanOpen)
-		t.queue(pendingEvents, f.WebhookID, w.before, w.limit, w.from).Query(func(rows pgx.Rows) error {
+		t.queue(pendingEvents, f.WebhookID, unlessZero(w.before), w.limit, w.from).Query(func(rows pgx.Rows) error {
 			w.pending = nil
 			var p tocsin.PendingEvent
 			_, err := pgx.ForEachRow(rows, []any{&p.Seq, &p.Generation, &p.DedupKey, &p.BatchKey, &p.Bytes, &p.OwedAt}, func() error {
@@ -68,6 +70,7 @@ func (db *DB) look(ctx context.Context, f tocsin.Fence, w *owedWindow) error {
 			})
 			return err
 		})
+		t.one(nil, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`, nil, &w.until)
 		return nil
 	})
 	if err == nil && !held {

@@ -121,6 +121,7 @@ func (s *replaying) owe(t *tx, owed *int64) {
 		seqs, batchKeys = append(seqs, e.Seq), append(batchKeys, e.BatchKey)
 	}
 	if len(seqs) > 0 {
+		t.queue(owedAgain, s.replay.WebhookID)
 		affected(t.queue(oweEvents, s.replay.WebhookID, seqs, batchKeys, s.replay.What == tocsin.ReplayMissing), owed)
 	}
 }

@@ -3,8 +3,6 @@ package postgres
 import (
 	"sync"
 	"time"
-
-	"github.com/tocsin-alerts/tocsin"
 )
 
 // skips remembers where the pending events of webhooks with a long backlog begin. What was
@@ -12,51 +10,71 @@ import (
 // goes through it: half of what draining a million events cost.
 //
 // Numbers are handed out before commit, so that an event may come to lie before others that
-// were seen already; those of its incident that follow it must not overtake it. Hence
-// nothing is skipped but what lies before an event that is older than any transaction can be
-// under way. A replay owes old events anew: those are found within lookBack.
+// were seen already; those of its incident that follow it must not overtake it. Hence a
+// look that found event n first is no reason yet to skip what lies before n. But a
+// transaction has its id before it takes numbers, and numbers only grow: whoever holds one
+// below n has an id that was given when the look was over. Once no transaction of these is
+// under way any more, a further look sees all that they wrote, and nothing new ever comes to
+// lie before what that one found, nor before n.
+//
+// Old events are owed anew by replays and escalations alone. They count in leases.owed_again
+// under the lease's lock, and a skip is only good for the count it was made at.
 type skips struct {
 	mu sync.Mutex
 	of map[string]skip
 }
 
+// skip is what looks at one webhook found.
 type skip struct {
-	from int64     // the number of the first event of the last window
-	at   time.Time // of the last look from the very beginning
+	from  int64     // nothing lies before; 0 is the very beginning
+	again int64     // leases.owed_again
+	at    time.Time // of the last look from the very beginning
+	run   time.Time // up to when events count that were owed, zero for all
+
+	first int64 // where the window of an earlier look began,
+	until int64 // and the first transaction id that was not given yet when it was over
 }
 
-const (
-	// settledAfter is longer than a transaction that hands out numbers lasts: ingest gives one
-	// 10 s, and a session that is idle in one for that long is ended.
-	settledAfter = time.Minute
-	lookBack     = time.Second
-)
+// lookBack is how often a look begins at the very beginning although nothing should be
+// there: a store that was restored, or a standby that took over, may hand out old numbers.
+const lookBack = 10 * time.Second
 
-// from returns the number to begin at; 0 is the very beginning.
-func (s *skips) from(webhookID string) int64 {
+// begin returns where a look begins that takes what was owed before a time.
+func (s *skips) begin(webhookID string, before time.Time) skip {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k, ok := s.of[webhookID]; ok && time.Since(k.at) < lookBack {
-		return k.from
+	k := s.of[webhookID]
+	if time.Since(k.at) >= lookBack || !k.run.Equal(before) {
+		k.from = 0
 	}
-	return 0
+	return k
 }
 
-// note takes in what a look that began at from found: a full window, or not. now is the
-// store's.
-func (s *skips) note(webhookID string, from int64, pending []tocsin.PendingEvent, full bool, now time.Time) {
+// note takes in what a look that began at from found.
+func (s *skips) note(webhookID string, from int64, w *owedWindow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !full || now.Sub(pending[0].OwedAt) < settledAfter {
+	if !w.full() {
 		delete(s.of, webhookID)
 		return
-	}
-	k := skip{from: pending[0].Seq, at: time.Now()}
-	if from > 0 {
-		k.at = s.of[webhookID].at
 	}
 	if s.of == nil {
 		s.of = map[string]skip{}
 	}
-	s.of[webhookID] = k
+	s.of[webhookID] = s.of[webhookID].after(from, w, time.Now())
+}
+
+// after is what is known after a look that began at from.
+func (k skip) after(from int64, w *owedWindow, now time.Time) skip {
+	first := w.pending[0].Seq
+	if k.first == 0 || k.again != w.again || !k.run.Equal(w.before) {
+		return skip{again: w.again, at: now, run: w.before, first: first, until: w.until}
+	}
+	if from == 0 {
+		k.at = now
+	}
+	if w.oldest >= k.until {
+		k.from, k.first, k.until = min(k.first, first), first, w.until
+	}
+	return k
 }

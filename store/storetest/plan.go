@@ -15,6 +15,7 @@ var planCases = []testCase{
 	{"Owed lists open deliveries in the order of planning", owedOrder},
 	{"at most limit of each", owedLimit},
 	{"webhooks do not see each other's work", owedApart},
+	{"what is owed anew comes before a backlog", owedAnew},
 }
 
 func pendingEvents(k *kit) {
@@ -137,4 +138,47 @@ func owedApart(k *kit) {
 	_, err := k.tryClaim(fb, id)
 	k.is(err, tocsin.ErrNotFound)
 	k.balance(b, tocsin.Balance{Accepted: 3, Pending: 3})
+}
+
+// owedAnew drains a backlog in full windows while old events are owed again, by a replay
+// and by an escalation: the next window begins with them, and the end is complete.
+func owedAnew(k *kit) {
+	const window = 10
+	w := k.webhook("a")
+	k.append(firing(1000, "x", w.ID, after(soon, w.ID)))
+	k.owe(0, 8*window, w.ID)
+	f := k.begin(w.ID).Fence
+	drain := func() (seqs []int64) {
+		k.t.Helper()
+		_, pending, err := k.s.Owed(k.ctx, f, time.Time{}, window)
+		k.ok(err)
+		for _, p := range pending {
+			seqs = append(seqs, p.Seq)
+		}
+		if len(pending) > 0 {
+			k.ok(k.tryPlan(f, []tocsin.NewDelivery{{ID: tocsin.NewID(tocsin.PrefixDelivery), Events: pending}}))
+		}
+		return seqs
+	}
+	for range 4 {
+		k.same("a full window", len(drain()), window)
+	}
+	first := k.incident("x")
+	k.escalate(first, first.Steps[0], "")
+	k.same("after an escalation, first", drain()[0], first.Seq)
+	k.same("a full window", len(drain()), window)
+	// Owed, not planned any more, and settled: only what is not owed is owed again.
+	open, _, err := k.s.Owed(k.ctx, f, time.Time{}, window)
+	k.ok(err)
+	for _, o := range open[:2] {
+		k.record(f, k.claim(f, o.ID), tocsin.DeliveryDelivered, nil)
+	}
+	again := k.reowed(1, 2)
+	k.step(k.replay(w, tocsin.ReplayAll), tocsin.ReplayStep{Owe: again, Done: true})
+	k.same("after a replay, first", drain()[:2], []int64{again[0].Seq, again[1].Seq})
+	total := 0
+	for n := len(drain()); n > 0; n = len(drain()) {
+		total += n
+	}
+	k.same("the rest", total, 8*window+1+1+2-7*window)
 }
