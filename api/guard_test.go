@@ -19,6 +19,7 @@ func TestScopes(t *testing.T) {
 		{"POST", "/v1/events", "ingest"}, {"GET", "/v1/events", "read"}, {"GET", "/v1/webhooks", "read"}, {"GET", "/v1/webhooks/soc", "read"},
 		{"GET", "/v1/webhooks/soc/preview", "read"}, {"GET", "/v1/ledger", "read"}, {"GET", "/v1/deliveries", "read"}, {"GET", "/v1/channels", "read"},
 		{"POST", "/v1/webhooks", "admin"}, {"PATCH", "/v1/webhooks/soc", "admin"}, {"POST", "/v1/webhooks/soc/pause", "admin"}, {"POST", "/v1/webhooks/soc/test", "admin"},
+		{"POST", "/v1/trials/match", "read"}, {"POST", "/v1/trials/preview", "admin"}, {"POST", "/v1/trials/test", "admin"}, {"POST", "/v1/trials/check", "admin"},
 		{"POST", "/v1/deliveries/dlv_none/redeliver", "admin"}, {"DELETE", "/v1/webhooks/nobody", "admin"},
 	}
 	for _, call := range calls {

@@ -47,7 +47,7 @@ func reads(path, scope string, handle func(http.ResponseWriter, *http.Request) e
 }
 
 func (s *server) routes() []route {
-	return slices.Concat(s.eventRoutes(), s.webhookRoutes(), s.operationRoutes(), s.publicRoutes())
+	return slices.Concat(s.eventRoutes(), s.webhookRoutes(), s.trialRoutes(), s.operationRoutes(), s.publicRoutes())
 }
 
 func (s *server) eventRoutes() []route {

@@ -223,8 +223,14 @@ func (s *server) testWebhook(_ http.ResponseWriter, r *http.Request, c *change) 
 	}
 	c.of(w.ID, w.Name)
 	receipt, err := s.Webhooks.Test(r.Context(), r.PathValue("id"))
+	view, err := viewTest(receipt, err)
+	return reply{status: http.StatusOK, body: view}, err
+}
+
+// viewTest is the answer to a test, unless nothing could be sent: then it returns the error.
+func viewTest(receipt tocsin.Receipt, err error) (tested, error) {
 	if !fromSender(err) {
-		return reply{}, err
+		return tested{}, err
 	}
 	for _, result := range receipt.Results {
 		if err == nil {
@@ -233,7 +239,7 @@ func (s *server) testWebhook(_ http.ResponseWriter, r *http.Request, c *change) 
 	}
 	view := newTested(receipt.Exchanges, err)
 	view.Truncated = receipt.Truncated
-	return reply{status: http.StatusOK, body: view}, nil
+	return view, nil
 }
 
 func newTested(exchanges []tocsin.Exchange, err error) tested {
@@ -254,12 +260,18 @@ func (s *server) checkWebhook(_ http.ResponseWriter, r *http.Request, c *change)
 	}
 	c.of(w.ID, w.Name)
 	found, exchanges, err := s.Webhooks.Check(r.Context(), r.PathValue("id"))
+	view, err := viewCheck(found, exchanges, err)
+	return reply{status: http.StatusOK, body: view}, err
+}
+
+// viewCheck is the answer to a check, unless nobody could be asked: then it returns the error.
+func viewCheck(found string, exchanges []tocsin.Exchange, err error) (tested, error) {
 	if !fromSender(err) {
-		return reply{}, err
+		return tested{}, err
 	}
 	view := newTested(exchanges, err)
 	view.Found = found
-	return reply{status: http.StatusOK, body: view}, nil
+	return view, nil
 }
 
 // fromSender tells what a vendor said from what kept us from asking.

@@ -53,7 +53,7 @@ func (j *judge) escalated(w *tocsin.Webhook, v *Verdict, from string, e escalati
 		return
 	}
 	if !v.Matched {
-		v.Matched, v.Clause, v.Detail = true, "", ""
+		v.Matched, v.Clause, v.Detail, v.FilterFailed = true, "", "", false
 		j.suppression(w, v)
 	}
 	if !slices.Contains(v.EscalatedFrom, from) {

@@ -39,9 +39,9 @@ func (j *judge) verdict(w *tocsin.Webhook) Verdict {
 	v := Verdict{WebhookID: w.ID, Webhook: w.Name}
 	v.Clause, v.Detail = j.before(w)
 	if v.Clause == "" {
-		v.Clause, v.Detail = j.selection(w)
+		v.Clause, v.Detail, v.FilterFailed = j.selection(w)
 		if v.Clause != "" && j.fallback != "" && w.Name == j.fallback {
-			v.Clause, v.Detail, v.FallbackOf = "", "", j.failing
+			v.Clause, v.Detail, v.FilterFailed, v.FallbackOf = "", "", false, j.failing
 		}
 	}
 	if v.Matched = v.Clause == ""; v.Matched {
@@ -62,46 +62,43 @@ func (j *judge) before(w *tocsin.Webhook) (clause, detail string) {
 	return "", ""
 }
 
-// selection asks one webhook's clauses in turn.
-func (j *judge) selection(w *tocsin.Webhook) (clause, detail string) {
+// selection asks one webhook's clauses in turn; failed says that the filter could not be
+// evaluated.
+func (j *judge) selection(w *tocsin.Webhook) (clause, detail string, failed bool) {
 	s, e := j.subject, j.subject.event
 	// As if no collection were asked for: that is a clause of its own.
 	collections, ok := selection{events: w.Events}.wants(e.Type, s.category)
 	if !ok {
-		return ClauseEvents, fmt.Sprintf("%s (category %s) is not among %s", e.Type, s.category, selected(w))
+		return ClauseEvents, fmt.Sprintf("%s (category %s) is not among %s", e.Type, s.category, selected(w)), false
 	}
 	if e.Severity < w.MinSeverity {
-		return ClauseMinSeverity, fmt.Sprintf("%s is below %s", e.Severity, w.MinSeverity)
+		return ClauseMinSeverity, fmt.Sprintf("%s is below %s", e.Severity, w.MinSeverity), false
 	}
 	if len(w.Collections) > 0 && !slices.Contains(w.Collections, s.collectionName()) {
-		return ClauseCollections, fmt.Sprintf("collection %q is not among %s", s.collectionName(), strings.Join(w.Collections, ", "))
+		return ClauseCollections, fmt.Sprintf("collection %q is not among %s", s.collectionName(), strings.Join(w.Collections, ", ")), false
 	}
 	if collections != nil && !slices.Contains(collections, s.collectionName()) {
-		return ClauseEvents, fmt.Sprintf("collection %q is not among those that %s is narrowed to: %s", s.collectionName(), e.Type, strings.Join(collections, ", "))
+		return ClauseEvents, fmt.Sprintf("collection %q is not among those that %s is narrowed to: %s", s.collectionName(), e.Type, strings.Join(collections, ", ")), false
 	}
-	if ok, why := j.passes(w.Filter); !ok {
-		return ClauseFilter, why
+	switch ok, err := j.passes(w.Filter); {
+	case err != nil:
+		return ClauseFilter, err.Error(), true
+	case !ok:
+		return ClauseFilter, w.Filter + " is false", false
 	}
-	return "", ""
+	return "", "", false
 }
 
-// passes asks a filter; why says what it did not like.
-func (j *judge) passes(expr string) (ok bool, why string) {
+// passes asks a filter. The error says why it could not be evaluated.
+func (j *judge) passes(expr string) (bool, error) {
 	if expr == "" {
-		return true, ""
+		return true, nil
 	}
 	f, err := j.filters.get(expr)
 	if err != nil {
-		return false, err.Error()
+		return false, err
 	}
-	ok, err = f.match(j.subject)
-	switch {
-	case err != nil:
-		return false, err.Error()
-	case !ok:
-		return false, expr + " is false"
-	}
-	return true, ""
+	return f.match(j.subject)
 }
 
 // suppression says what would keep a matching event from the webhook.
@@ -133,7 +130,7 @@ func (j *judge) muting(webhookID string) *tocsin.Mute {
 		if m.DedupKey != "" && m.DedupKey != j.subject.event.DedupKey || !(selection{m.Events, m.Collections}).takes(j.subject) {
 			continue
 		}
-		if ok, _ := j.passes(m.Filter); ok {
+		if ok, err := j.passes(m.Filter); ok && err == nil {
 			return m
 		}
 	}

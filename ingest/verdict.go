@@ -26,6 +26,9 @@ type Verdict struct {
 	Clause string `json:"clause,omitempty"`
 	// Detail says it in words, with both values.
 	Detail string `json:"detail,omitempty"`
+	// FilterFailed says that the filter neither said yes nor no: it could not be evaluated for
+	// this event, and Detail says why.
+	FilterFailed bool `json:"filter_failed,omitempty"`
 	// FallbackOf names the webhook whose announcements this one gets as its fallback, if
 	// that is why it matched.
 	FallbackOf string `json:"fallback_of,omitempty"`

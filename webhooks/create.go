@@ -24,46 +24,55 @@ type Created struct {
 // object, CodeInvalid with every field that is wrong, CodeConflict when only the name
 // is taken or there are too many, CodeUnavailable.
 func (s *Service) Create(ctx context.Context, body json.RawMessage, dryRun bool) (Created, error) {
-	p := &problems{}
-	settings, config, err := decode(body, p)
+	t, err := s.fresh(ctx, body)
 	if err != nil {
-		return Created{}, err
-	}
-	others, err := s.related(ctx, settings)
-	if err != nil {
-		return Created{}, err
-	}
-	if err := s.validate(settings, "", others, p); err != nil {
-		return Created{}, err
-	}
-	config = keepSecrets(config, nil, nil, p)
-	config, generated, err := s.validateConfig(ctx, settings.Channel, config, p)
-	if err != nil {
-		return Created{}, fmt.Errorf("checking configuration: %w", err)
-	}
-	if err := conclude(settings.Name, "", others, p); err != nil {
 		return Created{}, err
 	}
 	if err := s.room(ctx); err != nil {
 		return Created{}, err
 	}
-
-	w := tocsin.Webhook{Settings: settings, State: tocsin.StateActive}
-	if w.Config, err = s.channels[w.Channel].Public(config); err != nil {
-		return Created{}, fmt.Errorf("redacting configuration: %w", err)
-	}
+	w := t.webhook
 	if dryRun {
 		return Created{Webhook: imagined(w)}, nil
 	}
 	w.ID = tocsin.NewID(tocsin.PrefixWebhook)
-	w.Sealed = s.KeyRing.Seal(config, w.ID)
+	w.Sealed = s.KeyRing.Seal(t.config, w.ID)
 	w, err = s.Store.CreateWebhook(ctx, w)
 	if err != nil {
-		return Created{}, storing(err, settings.Name)
+		return Created{}, storing(err, t.webhook.Name)
 	}
 	s.count.add()
 	s.start(ctx, w.ID)
-	return Created{Webhook: w, Generated: reveal(config, generated)}, nil
+	return Created{Webhook: w, Generated: reveal(t.config, t.generated)}, nil
+}
+
+// fresh checks a new webhook as users write it, and completes it but for its id.
+func (s *Service) fresh(ctx context.Context, body json.RawMessage) (target, error) {
+	p := &problems{}
+	settings, config, err := decode(body, p)
+	if err != nil {
+		return target{}, err
+	}
+	others, err := s.related(ctx, settings)
+	if err != nil {
+		return target{}, err
+	}
+	if err := s.validate(settings, "", others, p); err != nil {
+		return target{}, err
+	}
+	config = keepSecrets(config, nil, nil, p)
+	config, generated, err := s.validateConfig(ctx, settings.Channel, config, p)
+	if err != nil {
+		return target{}, fmt.Errorf("checking configuration: %w", err)
+	}
+	if err := conclude(settings.Name, "", others, p); err != nil {
+		return target{}, err
+	}
+	w := tocsin.Webhook{Settings: settings, State: tocsin.StateActive}
+	if w.Config, err = s.channels[w.Channel].Public(config); err != nil {
+		return target{}, fmt.Errorf("redacting configuration: %w", err)
+	}
+	return target{webhook: w, config: config, generated: generated}, nil
 }
 
 // imagined is a webhook as the store would have it, by this process's clock.

@@ -101,6 +101,10 @@ func (s *Service) Test(ctx context.Context, idOrName string) (tocsin.Receipt, er
 	if err != nil {
 		return tocsin.Receipt{}, err
 	}
+	return s.test(ctx, w, sender)
+}
+
+func (s *Service) test(ctx context.Context, w tocsin.Webhook, sender tocsin.Sender) (tocsin.Receipt, error) {
 	events, err := s.examples(w)
 	if err != nil {
 		return tocsin.Receipt{}, err
@@ -117,6 +121,10 @@ func (s *Service) Check(ctx context.Context, idOrName string) (found string, exc
 	if err != nil {
 		return "", nil, err
 	}
+	return check(ctx, sender)
+}
+
+func check(ctx context.Context, sender tocsin.Sender) (found string, exchanges []tocsin.Exchange, err error) {
 	err = tocsin.ErrNoCheck
 	if c, ok := sender.(tocsin.Checker); ok {
 		found, exchanges, err = c.Check(ctx)
@@ -145,6 +153,10 @@ func (s *Service) Preview(ctx context.Context, idOrName string) ([]tocsin.Exchan
 			return nil, err
 		}
 	}
+	return s.render(ctx, w, sender, events, test)
+}
+
+func (s *Service) render(ctx context.Context, w tocsin.Webhook, sender tocsin.Sender, events []tocsin.Event, test bool) ([]tocsin.Exchange, error) {
 	exchanges, err := sender.Preview(ctx, s.notification(w, events, test))
 	var fault *tocsin.SendError
 	if errors.As(err, &fault) {

@@ -54,6 +54,10 @@ func (s *Service) validate(w tocsin.Settings, id string, others []tocsin.Webhook
 	s.validateSelection(w, p)
 	s.validateTiming(w, p)
 	s.validateReferences(w, id, others, p)
+	return s.validateFilter(w, p)
+}
+
+func (s *Service) validateFilter(w tocsin.Settings, p *problems) error {
 	if w.Filter == "" || p.has("filter") {
 		return nil
 	}
