@@ -23,8 +23,9 @@ func (p *program) webhooks() *cobra.Command {
 		p.webhooksAct("pause", "Stop sending; events are held", "paused", workflows.UpdatePause),
 		p.webhooksAct("resume", "Send again, what was held first", "resumed", workflows.UpdateResume),
 		p.webhooksAct("run", "Deliver what is owed now, whatever tick or backoff is waited for", "asked to run", workflows.UpdateRunNow),
-		p.webhooksTest(), p.webhooksCheck(),
-		p.webhooksPreview(),
+		p.orFile(p.webhooksTest(), p.tryTest), p.orFile(p.webhooksCheck(), p.tryCheck),
+		p.orFile(p.webhooksPreview(), p.tryPreview),
+		p.webhooksMatch(),
 		p.webhooksRotateSecret(),
 		p.webhooksDelete(),
 	)
