@@ -32,6 +32,33 @@ func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
 	}
 }
 
+// A parameter that is not known may be meant to matter, as dry_run is: it is refused
+// everywhere below /v1, also where there are none.
+func TestUnknownParametersAreRefused(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	k.want(http.StatusAccepted, nil, "POST", "/v1/events", event("one", ""))
+	for _, call := range [][]string{
+		{"POST", "/v1/events"}, {"GET", "/v1/events/%2Fcollections%2Fsupport/one"}, {"GET", "/v1/events/%2Fcollections%2Fsupport/one/why"}, {"GET", "/v1/webhooks/soc"},
+		{"GET", "/v1/webhooks/soc/preview"}, {"POST", "/v1/webhooks/soc/preview"}, {"GET", "/v1/alert-types"}, {"GET", "/v1/channels"}, {"GET", "/v1/webhooks"}, {"POST", "/v1/webhooks/soc/test"},
+	} {
+		k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, call[0], call[1]+"?dry_run_=true", event("two", "")).says(t, "dry_run_")
+	}
+	k.refused(http.StatusNotFound, tocsin.CodeNotFound, "GET", "/v1/events/%2Fcollections%2Fsupport/two", "")
+	k.want(http.StatusOK, nil, "GET", "/-/ready?from=balancer", "")
+}
+
+func TestNullIsNoObject(t *testing.T) {
+	k := newKit(t)
+	k.newKey("other", "read")
+	for _, path := range []string{"/v1/keys/other/rotate", "/v1/mutes", "/v1/replays", "/v1/trials/match", "/v1/webhooks"} {
+		p := k.refused(http.StatusBadRequest, tocsin.CodeMalformed, "POST", path, " null\n")
+		if !strings.Contains(p.Detail, "null; want an object") {
+			t.Errorf("%s: got %q", path, p.Detail)
+		}
+	}
+}
+
 func TestThereIsNoCORS(t *testing.T) {
 	for _, k := range []*kit{newKit(t), newKit(t, open)} {
 		for _, call := range [][]string{{"OPTIONS", "/v1/webhooks"}, {"OPTIONS", "/v1/events"}, {"OPTIONS", "/nothing"}, {"GET", "/v1/webhooks"}, {"GET", "/.well-known/tocsin-keys"}} {

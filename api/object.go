@@ -21,6 +21,9 @@ func object[T any](w http.ResponseWriter, r *http.Request) (v T, err error) {
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return v, err
 	}
+	if string(bytes.TrimSpace(raw)) == "null" { // which would decode, as nothing
+		return v, tocsin.Errorf(tocsin.CodeMalformed, "reading JSON: got null; want an object")
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {

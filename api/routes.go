@@ -52,18 +52,18 @@ func (s *server) routes() []route {
 
 func (s *server) eventRoutes() []route {
 	return []route{
-		{method: "POST", path: "/v1/events", scope: ScopeIngest, upload: true, handle: s.submitEvents},
+		{method: "POST", path: "/v1/events", scope: ScopeIngest, upload: true, handle: bare(s.submitEvents)},
 		reads("/v1/events", ScopeRead, s.listEvents),
-		reads("/v1/events/{source}/{id}", ScopeRead, s.getEvent),
-		reads("/v1/events/{source}/{id}/why", ScopeRead, s.why),
+		reads("/v1/events/{source}/{id}", ScopeRead, bare(s.getEvent)),
+		reads("/v1/events/{source}/{id}/why", ScopeRead, bare(s.why)),
 
 		reads("/v1/deliveries", ScopeRead, s.listDeliveries),
-		reads("/v1/deliveries/{id}", ScopeRead, s.getDelivery),
+		reads("/v1/deliveries/{id}", ScopeRead, bare(s.getDelivery)),
 		changes("POST", "/v1/deliveries/{id}/redeliver", "delivery.redeliver", s.redeliver),
 
 		reads("/v1/ledger", ScopeRead, s.ledger),
-		reads("/v1/alert-types", ScopeRead, s.alertTypes),
-		reads("/v1/channels", ScopeRead, s.channels),
+		reads("/v1/alert-types", ScopeRead, bare(s.alertTypes)),
+		reads("/v1/channels", ScopeRead, bare(s.channels)),
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *server) webhookRoutes() []route {
 	return []route{
 		reads("/v1/webhooks", ScopeRead, s.listWebhooks),
 		tried(changes("POST", "/v1/webhooks", "webhook.create", s.createWebhook)),
-		reads("/v1/webhooks/{id}", ScopeRead, s.getWebhook),
+		reads("/v1/webhooks/{id}", ScopeRead, bare(s.getWebhook)),
 		tried(changes("PATCH", "/v1/webhooks/{id}", "webhook.change", s.changeWebhook)),
 		changes("DELETE", "/v1/webhooks/{id}", "webhook.delete", s.deleteWebhook),
 		changes("POST", "/v1/webhooks/{id}/test", "webhook.test", s.testWebhook),
@@ -80,8 +80,8 @@ func (s *server) webhookRoutes() []route {
 		changes("POST", "/v1/webhooks/{id}/resume", "webhook.resume", s.act(s.Webhooks.Resume)),
 		changes("POST", "/v1/webhooks/{id}/run", "webhook.run", s.act(s.Webhooks.RunNow)),
 		changes("POST", "/v1/webhooks/{id}/rotate-secret", "webhook.rotate_secret", s.rotateSecret),
-		reads("/v1/webhooks/{id}/preview", ScopeRead, s.previewWebhook),
-		{method: "POST", path: "/v1/webhooks/{id}/preview", scope: ScopeRead, handle: s.previewWebhook},
+		reads("/v1/webhooks/{id}/preview", ScopeRead, bare(s.previewWebhook)),
+		{method: "POST", path: "/v1/webhooks/{id}/preview", scope: ScopeRead, handle: bare(s.previewWebhook)},
 		reads("/v1/webhooks/{id}/deliveries", ScopeRead, s.listDeliveries),
 	}
 }
@@ -90,18 +90,18 @@ func (s *server) operationRoutes() []route {
 	return []route{
 		reads("/v1/mutes", ScopeRead, s.listMutes),
 		changes("POST", "/v1/mutes", "mute.create", s.createMute),
-		reads("/v1/mutes/{id}", ScopeRead, s.getMute),
+		reads("/v1/mutes/{id}", ScopeRead, bare(s.getMute)),
 		changes("DELETE", "/v1/mutes/{id}", "mute.end", s.endMute),
 
 		reads("/v1/replays", ScopeRead, s.listReplays),
 		tried(changes("POST", "/v1/replays", "replay.create", s.createReplay)),
-		reads("/v1/replays/{id}", ScopeRead, s.getReplay),
+		reads("/v1/replays/{id}", ScopeRead, bare(s.getReplay)),
 		changes("POST", "/v1/replays/{id}/pause", "replay.pause", s.steer(s.Webhooks.PauseReplay)),
 		changes("POST", "/v1/replays/{id}/resume", "replay.resume", s.steer(s.Webhooks.ResumeReplay)),
 		changes("POST", "/v1/replays/{id}/cancel", "replay.cancel", s.steer(s.Webhooks.CancelReplay)),
 
 		reads("/v1/incidents", ScopeRead, s.listIncidents),
-		reads("/v1/incidents/{id}", ScopeRead, s.getIncident),
+		reads("/v1/incidents/{id}", ScopeRead, bare(s.getIncident)),
 		changes("POST", "/v1/incidents/{id}/acknowledge", "incident.acknowledge", s.changeIncident(tocsin.IncidentAcknowledged)),
 		changes("POST", "/v1/incidents/{id}/resolve", "incident.resolve", s.changeIncident(tocsin.IncidentResolved)),
 
@@ -120,6 +120,17 @@ func (s *server) publicRoutes() []route {
 		reads("/metrics", scopePublic, serve(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))),
 		reads("/.well-known/tocsin-keys", scopePublic, s.publicKeys),
 		reads("/openapi.yaml", scopePublic, openAPI),
+	}
+}
+
+// bare is for a handler that knows no parameters: who sends one, such as dry_run, takes it
+// to mean something.
+func bare(handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := readQuery(r.URL.RawQuery).err(); err != nil {
+			return err
+		}
+		return handle(w, r)
 	}
 }
 

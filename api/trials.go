@@ -21,8 +21,8 @@ import (
 // those of a stored webhook are opened for it.
 func (s *server) trialRoutes() []route {
 	return []route{
-		{method: "POST", path: "/v1/trials/match", scope: ScopeRead, handle: s.tryMatch},
-		{method: "POST", path: "/v1/trials/preview", scope: ScopeAdmin, handle: s.tryPreview},
+		{method: "POST", path: "/v1/trials/match", scope: ScopeRead, handle: bare(s.tryMatch)},
+		{method: "POST", path: "/v1/trials/preview", scope: ScopeAdmin, handle: bare(s.tryPreview)},
 		changes("POST", "/v1/trials/test", "trial.test", s.tryTest),
 		changes("POST", "/v1/trials/check", "trial.check", s.tryCheck),
 	}
@@ -71,9 +71,6 @@ func briefEvent(e tocsin.Event) eventBrief {
 }
 
 func (s *server) tryMatch(w http.ResponseWriter, r *http.Request) error {
-	if err := readQuery(r.URL.RawQuery).err(); err != nil {
-		return err
-	}
 	form, err := object[trialForm](w, r)
 	if err != nil {
 		return err
@@ -120,9 +117,6 @@ type previewView struct {
 }
 
 func (s *server) tryPreview(w http.ResponseWriter, r *http.Request) error {
-	if err := readQuery(r.URL.RawQuery).err(); err != nil {
-		return err
-	}
 	form, err := object[struct {
 		Webhook  string              `json:"webhook"`
 		Settings json.RawMessage     `json:"settings"`

@@ -8,5 +8,6 @@
 // wrong with one that was refused is for the server to say.
 //
 // Two conventions of Tocsin's API are known here: in a request, a member that is null and a
-// query parameter that is empty count as left out.
+// query parameter that is empty count as left out; and operations that ask for no key ignore
+// parameters they do not know.
 package openapi
