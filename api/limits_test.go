@@ -59,6 +59,21 @@ func TestNullIsNoObject(t *testing.T) {
 	}
 }
 
+// A decoder takes "Name" for "name"; a reader of the document would not, and which of two
+// would count is nobody's guess.
+func TestNamesOfFieldsAreExact(t *testing.T) {
+	k := newKit(t)
+	for path, body := range map[string]string{
+		"/v1/keys": `{"name": "one", "Name": "two", "scopes": ["read"]}`, "/v1/trials/preview": `{"settings": {}, "chosen": [{"source": "a", "Name": "b", "id": "c"}]}`,
+		"/v1/webhooks": `{"Name": "soc"}`, "/v1/mutes": `{"Name": "soc"}`, "/v1/events": `{"Name": "soc"}`,
+	} {
+		if got := k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "POST", path, body).says(t, "Name"); !strings.Contains(got, "unknown") {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "POST", "/v1/trials/preview", `{"settings": {}, "chosen": [{"Source": "a", "id": "c"}]}`).says(t, "Source")
+}
+
 func TestThereIsNoCORS(t *testing.T) {
 	for _, k := range []*kit{newKit(t), newKit(t, open)} {
 		for _, call := range [][]string{{"OPTIONS", "/v1/webhooks"}, {"OPTIONS", "/v1/events"}, {"OPTIONS", "/nothing"}, {"GET", "/v1/webhooks"}, {"GET", "/.well-known/tocsin-keys"}} {

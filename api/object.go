@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -32,7 +34,48 @@ func object[T any](w http.ResponseWriter, r *http.Request) (v T, err error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return v, tocsin.Errorf(tocsin.CodeMalformed, "the body goes on after its JSON object")
 	}
-	return v, nil
+	return v, exact(raw, reflect.TypeFor[T]())
+}
+
+// exact refuses names that are a field's but for their case, which the decoder has taken for
+// it: an object could hold both, and mean the other.
+func exact(raw json.RawMessage, t reflect.Type) error {
+	switch t.Kind() {
+	case reflect.Slice:
+		var items []json.RawMessage
+		if t.Elem().Kind() != reflect.Struct || json.Unmarshal(raw, &items) != nil {
+			return nil
+		}
+		for _, item := range items {
+			if err := exact(item, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		var members map[string]json.RawMessage
+		if json.Unmarshal(raw, &members) != nil {
+			return nil // a time, or another that is written as a text
+		}
+		names := fieldNames(t)
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			i := slices.Index(names, name)
+			if i < 0 {
+				return unknownField(name, names)
+			}
+			if err := exact(members[name], t.Field(i).Type); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func unknownField(name string, names []string) error {
+	hint := ""
+	if near := catalog.Suggest(name, names); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return tocsin.Invalid(cut(name), "unknown field%s", hint)
 }
 
 // unreadable says what is wrong with an object, by what its decoder said.
@@ -45,12 +88,7 @@ func unreadable(err error, names []string) error {
 		return tocsin.Invalid(kind.Field, "want %s, not %s", wanted(kind.Type), article(kind.Value))
 	}
 	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		name := strings.Trim(quoted, `"`)
-		hint := ""
-		if near := catalog.Suggest(name, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		return tocsin.Invalid(name, "unknown field%s", hint)
+		return unknownField(strings.Trim(quoted, `"`), names)
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
