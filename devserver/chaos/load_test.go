@@ -174,6 +174,9 @@ func (l *load) submit(ctx context.Context, events []event) error {
 		}
 		l.tally.mu.Lock()
 		l.tally.retried++
+		if status == http.StatusServiceUnavailable {
+			l.tally.refused++
+		}
 		l.tally.mu.Unlock()
 		select {
 		case <-tick.C:

@@ -79,7 +79,7 @@ func receive(s webhookSpec, tally *tally, w http.ResponseWriter, r *http.Request
 	case s.picky && slices.ContainsFunc(ids, func(id string) bool { return strings.HasSuffix(id, "-bad") }):
 		w.WriteHeader(http.StatusBadRequest)
 	default:
-		tally.accept(s.name, r.Header.Get("webhook-id"), ids)
+		tally.accept(s.name, r.Header.Get("webhook-id"), r.UserAgent(), ids)
 	}
 }
 

@@ -41,6 +41,7 @@ type tally struct {
 	wrong    []string // what must not be; the first few
 
 	retried     int // requests sent again after no answer, or 503
+	refused     int // requests answered 503
 	resubmitted int // events answered as duplicates: stored before, without an answer
 }
 
@@ -50,6 +51,7 @@ type arrivals struct {
 	first   map[event]string // webhook-id it came under first
 	last    map[string]int   // key → highest number that came
 	missing int              // acknowledged, wanted, and not here yet
+	agents  map[string]int   // User-Agent → deliveries accepted from it
 
 	sameID, otherID, overtaken int
 }
@@ -57,7 +59,7 @@ type arrivals struct {
 func newTally(specs []webhookSpec) *tally {
 	t := &tally{changed: make(chan struct{}), acked: map[event]bool{}, webhooks: map[string]*arrivals{}}
 	for _, s := range specs {
-		t.webhooks[s.name] = &arrivals{spec: s, first: map[event]string{}, last: map[string]int{}}
+		t.webhooks[s.name] = &arrivals{spec: s, first: map[event]string{}, last: map[string]int{}, agents: map[string]int{}}
 	}
 	return t
 }
@@ -81,10 +83,11 @@ func (t *tally) ack(events []event) {
 }
 
 // accept notes that a webhook's receiver took a delivery.
-func (t *tally) accept(webhook, deliveryID string, ids []string) {
+func (t *tally) accept(webhook, deliveryID, agent string, ids []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.webhooks[webhook]
+	a.agents[agent]++
 	for _, id := range ids {
 		e, err := parseEvent(id)
 		if err != nil {

@@ -58,6 +58,14 @@ func bothOnce(folder string, flags ...string) func() (Binaries, error) {
 // for load, where what it costs would hide what is looked for.
 func Plain(t testing.TB) Binaries { return must(t, plainOnce) }
 
+// Versioned returns tocsin and tocsin-worker as they are shipped under a version's name,
+// which they show in the User-Agent of what they send: to tell an old process from a new
+// one. They are built with each call.
+func Versioned(t testing.TB, version string) Binaries {
+	t.Helper()
+	return must(t, bothOnce("version-"+version, "-ldflags", "-X main.version="+version))
+}
+
 // Failpoints returns tocsin and tocsin-worker that die where TOCSIN_FAILPOINT says; see
 // package failpoint.
 func Failpoints(t testing.TB) Binaries { return must(t, failpointsOnce) }
