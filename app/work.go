@@ -46,12 +46,7 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 	if _, err := a.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return fmt.Errorf("reaching Temporal: %w", err)
 	}
-	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.cfg.Namespace)
-	var denied *serviceerror.PermissionDenied
-	if errors.As(err, &denied) {
-		// Where that is the administrators' to do, they may well have done it.
-		a.log.Warn("going on without knowing the search attributes", "error", err)
-	} else if err != nil {
+	if err := a.ensureAttributes(ctx); err != nil {
 		return err
 	}
 	stop := make(chan any)
@@ -62,16 +57,51 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 	return workflows.NewWorker(a.temporal, acts).Run(stop)
 }
 
+// ensureAttributes registers the search attributes that are missing, where it may.
+func (a *App) ensureAttributes(ctx context.Context) error {
+	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.cfg.Namespace)
+	var denied *serviceerror.PermissionDenied
+	if errors.As(err, &denied) {
+		// Where that is the administrators' to do, they may well have done it.
+		a.log.Warn("going on without knowing the search attributes", "error", err)
+		return nil
+	}
+	return err
+}
+
 // startSchedules sees to the schedules: of the sweeper, which rings webhooks nobody looks
-// after, and of the housekeeping.
+// after, and of the housekeeping. It looks again as often as the sweeper does: a Temporal
+// that has lost its database has to be set up anew, or nobody would ever start the
+// workflows of webhooks that count as awake.
 func (a *App) startSchedules() {
 	a.background("schedules", func(ctx context.Context) {
-		a.insist(ctx, "scheduling the sweeper", func() error {
-			return workflows.EnsureSweeper(ctx, a.temporal, a.cfg.SweepEvery)
-		})
-		a.insist(ctx, "scheduling the housekeeping", func() error {
-			return workflows.EnsureHousekeeping(ctx, a.temporal, a.cfg.HousekeepEvery)
-		})
+		a.schedule(ctx)
+		for tick := time.NewTicker(a.cfg.SweepEvery); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			// Where Temporal does not answer there is nothing to be seen.
+			if there, err := workflows.Scheduled(ctx, a.temporal); err != nil || there {
+				continue
+			}
+			a.log.Warn("Temporal knows no schedules of ours: setting it up again")
+			if a.cfg.Roles&Work != 0 {
+				a.insist(ctx, "registering search attributes", func() error { return a.ensureAttributes(ctx) })
+			}
+			a.schedule(ctx)
+		}
+	})
+}
+
+func (a *App) schedule(ctx context.Context) {
+	a.insist(ctx, "scheduling the sweeper", func() error {
+		return workflows.EnsureSweeper(ctx, a.temporal, a.cfg.SweepEvery)
+	})
+	a.insist(ctx, "scheduling the housekeeping", func() error {
+		return workflows.EnsureHousekeeping(ctx, a.temporal, a.cfg.HousekeepEvery)
 	})
 }
 

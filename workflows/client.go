@@ -9,6 +9,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
@@ -185,6 +186,21 @@ func EnsureHousekeeping(ctx context.Context, c client.Client, every time.Duratio
 		Action: &client.ScheduleWorkflowAction{ID: HousekeepingID, Workflow: TypeHousekeeping, TaskQueue: TaskQueue, WorkflowExecutionTimeout: 30 * time.Minute},
 		Note:   "Removes what is older than the retention, and rotates the signing key.",
 	})
+}
+
+// Scheduled reports whether both schedules are there. It reads and changes nothing.
+func Scheduled(ctx context.Context, c client.Client) (bool, error) {
+	for _, id := range []string{SweepID, HousekeepingID} {
+		_, err := c.ScheduleClient().GetHandle(ctx, id).Describe(ctx)
+		var none *serviceerror.NotFound
+		if errors.As(err, &none) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("looking for schedule %s: %w", id, err)
+		}
+	}
+	return true, nil
 }
 
 func ensureSchedule(ctx context.Context, c client.Client, every time.Duration, o client.ScheduleOptions) error {

@@ -30,6 +30,7 @@ type load struct {
 
 	mu      sync.Mutex
 	acked   []string
+	sent    map[string]map[string]any // what was acknowledged, by id
 	refused int
 	slowest time.Duration
 }
@@ -37,7 +38,7 @@ type load struct {
 // startLoad starts producers that send batches of size events to an API.
 func startLoad(t *testing.T, c devtest.Client, producers, size int) *load {
 	t.Helper()
-	l := &load{t: t, c: c, size: size, stop: make(chan struct{})}
+	l := &load{t: t, c: c, size: size, stop: make(chan struct{}), sent: map[string]map[string]any{}}
 	for range producers {
 		l.done.Go(l.produce)
 	}
@@ -84,7 +85,8 @@ func (l *load) send(events []map[string]any) bool {
 		l.t.Errorf("a producer got no answer: %v", err)
 	case got.status == http.StatusAccepted:
 		for _, e := range events {
-			l.acked = append(l.acked, fmt.Sprint(e["id"]))
+			id := fmt.Sprint(e["id"])
+			l.acked, l.sent[id] = append(l.acked, id), e
 		}
 		return true
 	default:
