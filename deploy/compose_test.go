@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v3"
 )
 
 func load(t *testing.T, env ...string) (*types.Project, error) {
@@ -19,7 +21,7 @@ func load(t *testing.T, env ...string) (*types.Project, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(env))
+	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(env), cli.WithProfiles([]string{"monitoring"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestComposeRefusesToStartWithoutSecrets(t *testing.T) {
 
 func TestComposeHasTheWholeSystem(t *testing.T) {
 	p := project(t)
-	for _, name := range []string{"postgres", "temporal-schema", "temporal", "temporal-namespace", "temporal-ui", "migrate", "serve", "worker"} {
+	for _, name := range []string{"postgres", "temporal-schema", "temporal", "temporal-namespace", "temporal-ui", "migrate", "serve", "worker", "prometheus", "grafana"} {
 		if _, err := p.GetService(name); err != nil {
 			t.Errorf("service %s: %v", name, err)
 		}
@@ -153,4 +155,57 @@ func TestComposeMountsExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who only wants Tocsin does not get what looks at it; and what looks at it finds it.
+func TestComposeMonitoring(t *testing.T) {
+	p := project(t)
+	for name, s := range p.Services {
+		if want := name == "prometheus" || name == "grafana"; want != (len(s.Profiles) > 0) {
+			t.Errorf("%s is in the profiles %v", name, s.Profiles)
+		}
+	}
+	var config struct {
+		RuleFiles     []string `yaml:"rule_files"`
+		ScrapeConfigs []struct {
+			DNS []struct {
+				Names []string
+				Port  int
+			} `yaml:"dns_sd_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	text := read(t, "compose/prometheus.yml")
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatal(err)
+	}
+	scraped := config.ScrapeConfigs[0].DNS[0]
+	for _, name := range scraped.Names {
+		s, err := p.GetService(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if listen := s.Environment["TOCSIN_METRICS_LISTEN"]; listen == nil || *listen != fmt.Sprintf("0.0.0.0:%d", scraped.Port) {
+			t.Errorf("%s has its metrics at %v, and is scraped at port %d", name, listen, scraped.Port)
+		}
+	}
+	prometheus, err := p.GetService("prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := map[string]string{}
+	for _, v := range prometheus.Volumes {
+		mounted[v.Target] = v.Source
+	}
+	// The rules are where they are mounted; promtool finds them where they are here.
+	for _, rules := range config.RuleFiles {
+		if mounted[rules] == "" {
+			t.Errorf("prometheus.yml reads %s, which is not mounted", rules)
+		}
+		text = strings.ReplaceAll(text, rules, mounted[rules])
+	}
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "check", "config", file)
 }
