@@ -147,8 +147,8 @@ func newVocabulary(t *testing.T) vocabulary {
 	if _, err := os.Stat(path); err != nil {
 		path = "testdata/metrics.txt"
 	}
-	// What Prometheus adds by itself.
-	v := vocabulary{map[string]bool{"instance": true, "job": true, "le": true}}
+	// What Prometheus and its client library add by themselves.
+	v := vocabulary{map[string]bool{"instance": true, "job": true, "le": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true}}
 	for _, w := range word.FindAllString(read(t, path), -1) {
 		v.words[w] = true
 	}
