@@ -189,7 +189,9 @@ type Lease struct {
 // takes a Fence checks it in its own transaction: ErrFenced when stale.
 type Leases interface {
 	// Begin takes the webhook over: commits its fence number plus one, and the version
-	// as applied. ErrNotFound when there is no such webhook; deleted ones are returned.
+	// as applied. One that delivers is awake from then on, until it rests: it looks for work
+	// by itself, and whoever rings need not signal. ErrNotFound when there is no such
+	// webhook; deleted ones are returned.
 	Begin(ctx context.Context, webhookID string) (Lease, error)
 	// BeginRun starts a run: its cutoff becomes now, is stored and returned, and a request
 	// by RunNow is met. While a run is in progress it returns that one's cutoff.

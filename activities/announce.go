@@ -258,16 +258,22 @@ func (r *run) submitNotice(ctx context.Context, n notice, w tocsin.Webhook, act 
 
 // owed counts what is held for the webhook.
 func (r *run) owed(ctx context.Context, id string) (int64, error) {
+	b, err := r.balance(ctx, id)
+	return b.Pending + b.InFlight, err
+}
+
+// balance is the webhook's line of the ledger; zero when there is none.
+func (r *run) balance(ctx context.Context, id string) (tocsin.Balance, error) {
 	balances, err := r.store.Balances(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("counting what is owed: %w", err)
+		return tocsin.Balance{}, fmt.Errorf("counting what is owed: %w", err)
 	}
 	for _, b := range balances {
 		if b.WebhookID == id {
-			return b.Pending + b.InFlight, nil
+			return b, nil
 		}
 	}
-	return 0, nil
+	return tocsin.Balance{}, nil
 }
 
 // standingData is the data of the webhook.* alert types.

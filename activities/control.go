@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/internal/audit"
@@ -41,6 +42,9 @@ func (a *Activities) Do(ctx context.Context, in ControlInput) (ControlResult, er
 		if err != nil {
 			return err
 		}
+		if before.State == tocsin.StateDeleted {
+			return tocsin.Errorf(tocsin.CodeNotFound, "the webhook %s is deleted; its workflow ends", before.Name)
+		}
 		e.Name, e.Before = before.Name, audit.Public(before)
 		if w, err = a.control(ctx, in); err != nil {
 			return err
@@ -78,6 +82,9 @@ func (a *Activities) control(ctx context.Context, in ControlInput) (w tocsin.Web
 // its workflow would not hear of it.
 func (a *Activities) redeliver(ctx context.Context, in ControlInput) (tocsin.Webhook, error) {
 	d, _, _, err := a.Store.Delivery(ctx, in.Delivery)
+	if errors.Is(err, tocsin.ErrNotFound) {
+		return tocsin.Webhook{}, tocsin.Errorf(tocsin.CodeNotFound, "there is no delivery %q; `tocsin deliveries list` shows the webhook's", in.Delivery)
+	}
 	if err != nil {
 		return tocsin.Webhook{}, err
 	}

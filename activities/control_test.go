@@ -3,8 +3,11 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/activities"
@@ -50,6 +53,33 @@ func TestUpdatesByHandAreAudited(t *testing.T) {
 		}
 		if e := entries[0]; e.Action != "webhook.change" || e.Outcome != tocsin.AuditRefused || !strings.Contains(e.Detail, "batch_size") || e.After != nil {
 			t.Errorf("got %+v", e)
+		}
+	})
+}
+
+// What is refused says of what it speaks: it is all that Temporal's tools show.
+func TestUpdatesByHandThatAreRefused(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s tocsin.Store) {
+		w, gone := newWebhook(t, s, nil), newWebhook(t, s, func(w *tocsin.Webhook) { w.Name = "gone" })
+		if _, err := s.SetState(t.Context(), gone.ID, tocsin.StateDeleted, ""); err != nil {
+			t.Fatal(err)
+		}
+		a := &activities.Activities{Store: s, Control: byStore{s}}
+		tests := []struct {
+			in   activities.ControlInput
+			want string
+		}{
+			{activities.ControlInput{WebhookID: w.ID, Update: "redeliver", Delivery: "dlv_nope"}, `there is no delivery "dlv_nope"`},
+			{activities.ControlInput{WebhookID: gone.ID, Update: "pause"}, "the webhook gone is deleted"},
+			{activities.ControlInput{WebhookID: w.ID, Update: "explode"}, `"explode" is not known`},
+		}
+		for _, tt := range tests {
+			_, err := a.Do(t.Context(), tt.in)
+			var refused *temporal.ApplicationError
+			if !errors.As(err, &refused) || !refused.NonRetryable() || !strings.Contains(refused.Message(), tt.want) {
+				t.Errorf("%s: got %v, want %q, not retried", tt.in.Update, err, tt.want)
+			}
 		}
 	})
 }

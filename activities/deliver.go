@@ -17,6 +17,8 @@ import (
 // added, never renamed.
 type DeliverInput struct {
 	WebhookID string `json:"webhook_id"`
+	// Shown is the state that the workflow's search attributes say; "" when none was shown.
+	Shown tocsin.State `json:"shown,omitempty"`
 }
 
 // Next says what the workflow does after a Deliver.
@@ -46,6 +48,9 @@ type DeliverResult struct {
 	Failures     int        `json:"failures,omitempty"`
 	Failure      string     `json:"failure,omitempty"`
 	LastDelivery *time.Time `json:"last_delivery,omitempty"`
+	// Counted is what was owed when the state became another one than was shown; nil when
+	// it is the same.
+	Counted *Counted `json:"counted,omitempty"`
 
 	Next Next `json:"next"`
 	// Wait is how long from now, and Why what for, as a timer's summary.
@@ -88,12 +93,15 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 		return DeliverResult{}, fmt.Errorf("beginning: %w", err)
 	}
 	failpoint.Hit("deliver.begun")
-	r := newRun(a, lease)
+	r := newRun(a, lease, in.Shown)
 	stopHeartbeat := r.heartbeat(ctx)
 	defer stopHeartbeat()
 	r.catchUp(ctx)
 	out, err := r.work(ctx)
-	return r.untold(out), err
+	if err != nil {
+		return r.untold(out), err
+	}
+	return r.untold(r.counted(ctx, out)), nil
 }
 
 // work does what the webhook's state and its deadlines allow.
@@ -160,7 +168,9 @@ func (r *run) end(ctx context.Context, err error) (DeliverResult, error) {
 	case errors.As(err, &stop):
 		// A changed state is returned, so that the workflow can show it in its list; and what
 		// could not be announced does not wait for the retry.
-		if !r.announcer.stop() && r.deliveries == 0 && r.state == r.lease.Webhook.State && activity.IsActivity(ctx) {
+		// One that was to be cancelled is not tried again by the server: its error would be the
+		// activity's end, and stand in the history as a failure of the pipeline.
+		if !r.announcer.stop() && r.deliveries == 0 && r.state == r.lease.Webhook.State && ctx.Err() == nil && activity.IsActivity(ctx) {
 			return DeliverResult{}, temporal.NewApplicationErrorWithOptions(
 				r.label()+": "+stop.Error(), FailureType,
 				temporal.ApplicationErrorOptions{NextRetryDelay: max(stop.backoff, time.Millisecond), Category: temporal.ApplicationErrorCategoryBenign})

@@ -20,8 +20,10 @@ const window = 16
 // maxOwed bounds the pending rows read for one window.
 const maxOwed = 4000
 
-// heartbeatEvery keeps Deliver well inside its heartbeat timeout of 10 s.
-const heartbeatEvery = 3 * time.Second
+// HeartbeatEvery keeps Deliver well inside its heartbeat timeout of 10 s: a heartbeat that
+// is late by as much again is still in time. Each is an action that Temporal counts, and
+// how soon a cancellation is noticed.
+const HeartbeatEvery = 5 * time.Second
 
 // run is one Deliver under way.
 type run struct {
@@ -31,7 +33,8 @@ type run struct {
 	sender tocsin.Sender
 	limit  *rate.Limiter
 	began  time.Time
-	until  time.Time // when the budget ends
+	until  time.Time    // when the budget ends
+	shown  tocsin.State // see DeliverInput
 
 	mu           sync.Mutex
 	state        tocsin.State
@@ -57,13 +60,13 @@ type stopError struct {
 
 func (e *stopError) Error() string { return e.why }
 
-func newRun(a *Activities, lease tocsin.Lease) *run {
+func newRun(a *Activities, lease tocsin.Lease, shown tocsin.State) *run {
 	now := time.Now()
 	return &run{
 		a: a, store: a.Store, lease: lease,
 		limit: a.limits.get(lease.Webhook),
 		began: now, until: now.Add(a.budget()),
-		state:    lease.Webhook.State,
+		shown: shown, state: lease.Webhook.State,
 		failures: lease.Failures, rejections: lease.Rejections, lastDelivery: lease.LastDelivery,
 		failingSince: lease.FailingSince, announced: lease.Announced,
 	}
@@ -86,7 +89,7 @@ func heartbeat(ctx context.Context, progress func() any) (stop func()) {
 	}
 	done := make(chan struct{})
 	go func() {
-		tick := time.NewTicker(heartbeatEvery)
+		tick := time.NewTicker(HeartbeatEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -173,10 +176,12 @@ func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 	return r.end(ctx, nil)
 }
 
-// lingered waits a moment for the next commit and reports whether to look again.
+// lingered waits a moment for the next commit and reports whether to look again. A webhook
+// whose state is another one than Temporal's lists say is not lingered for: they would be
+// wrong for as long as events come.
 func (r *run) lingered(soon context.Context, hint <-chan struct{}, idleSince time.Time) bool {
 	left := r.a.linger() - time.Since(idleSince)
-	if left <= 0 || r.a.busy.Load() > r.a.slots()*3/4 {
+	if left <= 0 || r.unshown() || r.a.busy.Load() > r.a.slots()*3/4 {
 		return false
 	}
 	t := time.NewTimer(left)

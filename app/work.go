@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"github.com/tocsin-alerts/tocsin/activities"
@@ -60,8 +59,7 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 // ensureAttributes registers the search attributes that are missing, where it may.
 func (a *App) ensureAttributes(ctx context.Context) error {
 	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.cfg.Namespace)
-	var denied *serviceerror.PermissionDenied
-	if errors.As(err, &denied) {
+	if errors.Is(err, workflows.ErrAttributesUnknown) {
 		// Where that is the administrators' to do, they may well have done it.
 		a.log.Warn("going on without knowing the search attributes", "error", err)
 		return nil

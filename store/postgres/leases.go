@@ -10,11 +10,13 @@ import (
 )
 
 const begin = `
-UPDATE leases l SET fence = l.fence + 1, applied_version = w.version, seen_at = clock_timestamp()
+UPDATE leases l SET fence = l.fence + 1, applied_version = w.version, seen_at = clock_timestamp(),
+	awake = l.awake OR w.state IN ('active', 'failing')
 FROM webhooks w WHERE w.id = l.webhook_id AND l.webhook_id = $1
 RETURNING l.fence, l.seen_at, l.run_cutoff, l.run_now, l.rejections, ` + activityColumns + `, ` + webhookColumns
 
-// Begin implements [tocsin.Leases].
+// Begin implements [tocsin.Leases]. Awake is set before any look for work, and Rest is the
+// only way back, so nobody who rings meanwhile is overlooked.
 func (db *DB) Begin(ctx context.Context, webhookID string) (tocsin.Lease, error) {
 	var lease tocsin.Lease
 	var found bool

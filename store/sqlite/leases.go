@@ -48,14 +48,15 @@ func (db *DB) Activities(ctx context.Context, ids ...string) (map[string]tocsin.
 	return all, err
 }
 
-// Begin implements tocsin.Leases.
+// Begin implements tocsin.Leases. Awake is set before any look for work, and Rest is the
+// only way back, so nobody who rings meanwhile is overlooked.
 func (db *DB) Begin(ctx context.Context, webhookID string) (l tocsin.Lease, err error) {
 	err = db.write(ctx, "beginning", func(t *tx) error {
 		if l.Webhook, err = t.webhook(webhookID); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE leases SET fence = fence + 1, applied_version = ?, seen_at = ? WHERE webhook_id = ?`,
-			l.Webhook.Version, micros(t.now), webhookID); err != nil {
+		if _, err := t.exec(`UPDATE leases SET fence = fence + 1, applied_version = ?, seen_at = ?, awake = awake OR ? WHERE webhook_id = ?`,
+			l.Webhook.Version, micros(t.now), l.Webhook.State.Delivers(), webhookID); err != nil {
 			return err
 		}
 		l.Now, l.WebhookID, l.Version = t.now, webhookID, l.Webhook.Version

@@ -14,6 +14,7 @@ import (
 var doorbellCases = []testCase{
 	{"a new webhook is asleep until its first event", bornAsleep},
 	{"Ring returns exactly those asleep", ringAsleep},
+	{"whoever delivers is awake", beginAwake},
 	{"Ring by many returns each once", ringOnce},
 	{"Rest with pending work goes on", restPending},
 	{"Rest with an open delivery goes on", restOpen},
@@ -42,6 +43,23 @@ func bornAsleep(k *kit) {
 	k.owe(1, 1, w.ID)
 	k.same("asleep", k.ring(w.ID), []string{w.ID})
 	k.same("asleep after Ring", k.ring(w.ID), []string(nil))
+}
+
+// beginAwake: a Deliver may begin although nobody rang, because a signal came while the one
+// before it went idle. Each event that came during it would be one more signal, which cuts
+// it, and makes for one more such Deliver.
+func beginAwake(k *kit) {
+	w := MustCreate(k.t, k.s, "a")
+	f := k.begin(w.ID).Fence
+	k.same("asleep during Deliver", k.ring(w.ID), []string(nil))
+	k.same("owed", k.rest(f), false)
+	k.same("asleep after it", k.ring(w.ID), []string{w.ID})
+
+	held := MustCreate(k.t, k.s, "held")
+	_, err := k.s.SetState(k.ctx, held.ID, tocsin.StatePaused, "")
+	k.ok(err)
+	k.begin(held.ID)
+	k.same("asleep while paused", k.ring(held.ID), []string{held.ID})
 }
 
 func ringAsleep(k *kit) {
