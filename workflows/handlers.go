@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -35,6 +36,8 @@ type Status struct {
 	Failures     int          `json:"consecutive_failures"`
 	LastFailure  string       `json:"last_failure,omitempty"`
 	LastDelivery *time.Time   `json:"last_delivery,omitempty"`
+	// Counted is what was owed when the state changed last; the ledger has what is owed now.
+	Counted *activities.Counted `json:"counted,omitempty"`
 	// Doing is what the workflow does or waits for now.
 	Doing string `json:"doing"`
 	// Submitted is what came by the signal submit-events, with the latest rejections.
@@ -47,7 +50,7 @@ func (w *webhook) listen(ctx workflow.Context) error {
 		Description: "Doorbell: something is owed. Its content is advisory; what is owed is in the store.",
 	})
 	w.submitted = workflow.GetSignalChannelWithOptions(ctx, SignalSubmitEvents, workflow.SignalChannelOptions{
-		Description: `Events inline, as {"events": […]}: stored under the same rules as POST /v1/events and matched against all webhooks. Low volume; at most 256 KB.`,
+		Description: "Events inline, as " + submitExample + ": stored under the same rules as POST /v1/events and matched against all webhooks. Low volume; at most 256 KB. What is rejected is in the query status, with the reason.",
 	})
 	workflow.GoNamed(ctx, "store submitted events", w.storeSubmitted)
 
@@ -113,11 +116,21 @@ func (w *webhook) control(ctx workflow.Context, name string, c Control) (activit
 		actx := workflow.WithActivityOptions(ctx, storeOptions(w.label()+": "+name))
 		in := activities.ControlInput{WebhookID: w.in.ID, Update: name, Settings: c.Settings, Delivery: c.Delivery}
 		if err := workflow.ExecuteActivity(actx, acts.Do, in).Get(ctx, &out); err != nil {
-			return out, err
+			return out, inShort(err)
 		}
 	}
 	w.poked = true
 	return out, nil
+}
+
+// inShort is what whoever sent an update by hand is told: the refusal alone, without the
+// activity's ids and the chain of causes around it.
+func inShort(err error) error {
+	var refused *temporal.ApplicationError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	return temporal.NewNonRetryableApplicationError(refused.Message(), refused.Type(), nil)
 }
 
 // maxSubmitBytes bounds what one activity stores, and what a run hands to the next one:
@@ -141,16 +154,36 @@ func (w *webhook) storeSubmitted(ctx workflow.Context) {
 // unstored reports whether events came by signal that are not in the store yet.
 func (w *webhook) unstored() bool { return len(w.in.Unstored) > 0 || w.submitted.Len() > 0 }
 
-// takeSubmitted reads all signals that are there.
+// takeSubmitted reads all signals that are there. What cannot be read is rejected here: the
+// SDK would drop it, and nobody would hear of it.
+//
+//workflowcheck:ignore
 func (w *webhook) takeSubmitted() {
 	for {
-		var in activities.SubmitInput
-		if !w.submitted.ReceiveAsync(&in) {
+		var raw json.RawMessage
+		if !w.submitted.ReceiveAsync(&raw) {
 			return
+		}
+		in := activities.SubmitInput{}
+		if len(raw) > 0 && json.Unmarshal(raw, &in) != nil {
+			w.reject([]tocsin.FieldError{{Field: "events", Message: "the signal cannot be read: want " + submitExample}})
+			continue
 		}
 		w.signals++
 		w.in.Unstored = append(w.in.Unstored, in)
 	}
+}
+
+// submitExample is what submit-events takes.
+const submitExample = `{"events": [{"id": "1", "source": "/cli", "type": "custom.hello"}]}`
+
+// maxRejected bounds the list of what was rejected lately.
+const maxRejected = 20
+
+func (w *webhook) reject(reasons []tocsin.FieldError) {
+	sum := &w.in.Submitted
+	sum.Rejected = append(sum.Rejected, reasons...)
+	sum.Rejected = sum.Rejected[max(0, len(sum.Rejected)-maxRejected):]
 }
 
 // fitting is how many of the first signals stay within maxSubmitBytes; at least one.
@@ -174,14 +207,13 @@ func (w *webhook) storeSome(ctx workflow.Context, batch activities.SubmitBatch) 
 	sum.Accepted += out.Accepted
 	sum.Duplicates += out.Duplicates
 	sum.Conflicts += out.Conflicts
-	sum.Rejected = append(sum.Rejected, out.Rejected...)
-	sum.Rejected = sum.Rejected[max(0, len(sum.Rejected)-20):]
+	w.reject(out.Rejected)
 }
 
 func (w *webhook) status() Status {
 	return Status{
 		Webhook: w.last.Name, ID: w.in.ID, Channel: w.last.Channel, State: w.last.State, Version: w.last.Version,
-		Failures: w.last.Failures, LastFailure: w.last.Failure, LastDelivery: w.last.LastDelivery,
+		Failures: w.last.Failures, LastFailure: w.last.Failure, LastDelivery: w.last.LastDelivery, Counted: w.last.Counted,
 		Doing: w.waiting, Submitted: w.in.Submitted,
 	}
 }

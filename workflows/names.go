@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"net/url"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -63,6 +64,12 @@ func WebhookWorkflowID(webhookID string) string { return webhookPrefix + webhook
 // WebhookID is the reverse of WebhookWorkflowID; false for another workflow's id.
 func WebhookID(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, webhookPrefix) }
 
+// WebUIPath is the path of a workflow's page below the address of Temporal's Web UI; its
+// id is escaped, since ours hold a slash.
+func WebUIPath(namespace, workflowID string) string {
+	return "/namespaces/" + url.PathEscape(namespace) + "/workflows/" + url.PathEscape(workflowID)
+}
+
 // Search attributes, set when the state of a webhook, replay or incident changes; they must be registered before
 // a worker starts (see EnsureSearchAttributes).
 var (
@@ -70,6 +77,7 @@ var (
 	AttrChannel      = temporal.NewSearchAttributeKeyKeyword("TocsinChannel")
 	AttrStatus       = temporal.NewSearchAttributeKeyKeyword("TocsinStatus")
 	AttrFailures     = temporal.NewSearchAttributeKeyInt64("TocsinFailures")
+	AttrPending      = temporal.NewSearchAttributeKeyInt64("TocsinPending")
 	AttrLastDelivery = temporal.NewSearchAttributeKeyTime("TocsinLastDelivery")
 )
 
@@ -80,6 +88,7 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		AttrChannel.GetName():      enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		AttrStatus.GetName():       enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 		AttrFailures.GetName():     enumspb.INDEXED_VALUE_TYPE_INT,
+		AttrPending.GetName():      enumspb.INDEXED_VALUE_TYPE_INT,
 		AttrLastDelivery.GetName(): enumspb.INDEXED_VALUE_TYPE_DATETIME,
 	}
 }

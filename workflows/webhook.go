@@ -71,6 +71,9 @@ func Webhook(ctx workflow.Context, in WebhookInput) error {
 		if err != nil {
 			return err
 		}
+		if out.Counted == nil {
+			out.Counted = w.last.Counted // as of the last change of state
+		}
 		w.last = out
 		if err := w.show(ctx); err != nil {
 			return err
@@ -108,7 +111,7 @@ func (w *webhook) deliver(ctx workflow.Context) (out activities.DeliverResult, e
 	if w.last.Name != "" {
 		workflow.SetCurrentDetails(ctx, w.card("delivers; a retry that is waited for is among the pending activities"))
 	}
-	f := workflow.ExecuteActivity(actx, acts.Deliver, activities.DeliverInput{WebhookID: w.in.ID})
+	f := workflow.ExecuteActivity(actx, acts.Deliver, activities.DeliverInput{WebhookID: w.in.ID, Shown: w.shown.state})
 	if err := workflow.Await(ctx, func() bool { return f.IsReady() || w.poked || w.doorbell.Len() > 0 || w.full(ctx) }); err != nil && ctx.Err() == nil {
 		return out, err
 	}
@@ -215,6 +218,9 @@ func (w *webhook) show(ctx workflow.Context) error {
 			AttrStatus.ValueSet(string(now.state)),
 			AttrFailures.ValueSet(int64(w.last.Failures)),
 		}
+		if c := w.last.Counted; c != nil {
+			attrs = append(attrs, AttrPending.ValueSet(c.Owed()))
+		}
 		if at := w.last.LastDelivery; at != nil {
 			attrs = append(attrs, AttrLastDelivery.ValueSet(*at))
 		}
@@ -247,6 +253,9 @@ func (w *webhook) card(next string) string {
 	}
 	card := fmt.Sprintf("| | |\n|---|---|\n| webhook | `%s` (%s) |\n| id | `%s` |\n| state | **%s** |\n| last delivery | %s |\n| failures in a row | %d |\n| next | %s |\n",
 		markdown(r.Name), r.Channel, w.in.ID, r.State, last, r.Failures, next)
+	if c := r.Counted; c != nil {
+		card += fmt.Sprintf("| owed | **%d** (%d pending, %d in flight) as of %s |\n", c.Owed(), c.Pending, c.InFlight, c.At.UTC().Format(time.RFC3339))
+	}
 	if r.Failure != "" {
 		card += fmt.Sprintf("| last failure | `%s` |\n", markdown(r.Failure))
 	}

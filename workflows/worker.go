@@ -47,7 +47,7 @@ func NewWorker(c client.Client, a *activities.Activities) worker.Worker {
 		MaxConcurrentActivityExecutionSize: a.MaxSlots(),
 		// By default a heartbeat is held back for 80 % of the timeout, which leaves 2 s; and
 		// cancellation is noticed by heartbeats alone.
-		MaxHeartbeatThrottleInterval: 3 * time.Second,
+		MaxHeartbeatThrottleInterval: activities.HeartbeatEvery,
 		WorkflowTaskPollerBehavior:   pollers(),
 		ActivityTaskPollerBehavior:   pollers(),
 	})
