@@ -54,7 +54,7 @@ func Housekeeping(ctx workflow.Context) (HousekeepingResult, error) {
 
 // cleaned is the card of a round that is over.
 func cleaned(p activities.PruneResult, failed []string) string {
-	card := fmt.Sprintf("| removed | |\n|---|---|\n| events | %d |\n| deliveries | %d, with %d attempts |\n| suppressed | %d |\n| incidents | %d |\n| keys for duplicates | %d |\n| audit log | %d |\n",
+	card := fmt.Sprintf("| | removed |\n|---|---|\n| events | **%d** |\n| deliveries | **%d**, with %d attempts |\n| suppressed | **%d** |\n| incidents | **%d** |\n| keys for duplicates: | **%d** |\n| audit log | **%d** |\n",
 		p.Events, p.Deliveries, p.Attempts, p.Suppressed, p.Incidents, p.Keys, p.Audit)
 	if p.More {
 		card += "\nTime was up before everything old was gone: the next round goes on.\n"

@@ -170,7 +170,7 @@ func (r *replay) card() string {
 	if l.MaxRate > 0 {
 		rate = fmt.Sprintf("at most %g events a second", l.MaxRate)
 	}
-	card := fmt.Sprintf("| | |\n|---|---|\n| replay | `%s` |\n| to webhook | `%s` |\n| of | %s |\n| state | **%s** |\n| replayed | %d of %s events, %d deliveries |\n| skipped | %d |\n| rate | %s |\n",
+	card := fmt.Sprintf("| | |\n|---|---|\n| replay | `%s` |\n| webhook | `%s` |\n| of | %s |\n| state | **%s** |\n| replayed | %d of %s events, %d deliveries |\n| skipped | %d |\n| rate | %s |\n",
 		r.in.ID, markdown(l.Webhook), l.What, l.State, l.Replayed, of, l.Deliveries, l.Skipped, rate)
 	if l.Author != "" {
 		card += fmt.Sprintf("| by | `%s` |\n", markdown(l.Author))

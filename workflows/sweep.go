@@ -34,5 +34,5 @@ func swept(r activities.SweepResult) string {
 	if r == (activities.SweepResult{}) {
 		return "Nothing was left behind: nothing to do, as it should be."
 	}
-	return fmt.Sprintf("| | |\n|---|---|\n| webhooks rung | %d |\n| replays woken | %d |\n| incidents woken | %d |\n| ends of mutes announced | %d |\n", r.Rung, r.Replays, r.Incidents, r.Mutes)
+	return fmt.Sprintf("| | |\n|---|---|\n| webhooks rung | **%d** |\n| replays woken | **%d** |\n| incidents woken | **%d** |\n| ends of mutes said: | **%d** |\n", r.Rung, r.Replays, r.Incidents, r.Mutes)
 }

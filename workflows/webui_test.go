@@ -185,9 +185,9 @@ func TestCardsOfRounds(t *testing.T) {
 	env, _ := household(t, map[string]bool{"RotateKeys": true})
 	tests := []struct{ card, want string }{
 		{sweep(activities.SweepResult{}, nil), "nothing to do"},
-		{sweep(activities.SweepResult{Rung: 2}, nil), "| webhooks rung | 2 |"},
+		{sweep(activities.SweepResult{Rung: 2}, nil), "| webhooks rung | **2** |"},
 		{sweep(activities.SweepResult{}, errors.New("away")), "the next one does its work"},
-		{metadata(t, env).GetCurrentDetails(), "| events | 7 |"},
+		{metadata(t, env).GetCurrentDetails(), "| events | **7** |"},
 		{metadata(t, env).GetCurrentDetails(), "**Not done:** `rotate the signing key"},
 	}
 	for _, tt := range tests {
