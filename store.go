@@ -20,6 +20,7 @@ type Store interface {
 	Queue
 	History
 	Ledger
+	Facts
 	Keys
 	Mutes
 	Replays

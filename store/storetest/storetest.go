@@ -27,7 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) tocsin.Store) {
 		{"leases", leaseCases}, {"overdue", overdueCases}, {"plan", planCases}, {"claim", claimCases},
 		{"record", recordCases}, {"advance", advanceCases}, {"split", splitCases}, {"discard", discardCases}, {"redeliver", redeliverCases},
 		{"announce", announceCases}, {"incidents", incidentCases}, {"steps", stepCases}, {"incident rules", incidentRuleCases}, {"incident races", incidentRaceCases}, {"mutes", muteCases}, {"repeats", repeatCases}, {"candidates", candidateCases}, {"replays", replayCases},
-		{"ledger", ledgerCases}, {"history", historyCases}, {"keys", keyCases}, {"rotate", rotateCases},
+		{"ledger", ledgerCases}, {"facts", factCases}, {"history", historyCases}, {"keys", keyCases}, {"rotate", rotateCases},
 		{"audit", auditCases}, {"sealing", sealingCases}, {"prune", pruneCases},
 	}
 	for _, g := range groups {
