@@ -33,6 +33,9 @@ type Delivery struct {
 	CreatedAt    time.Time  `json:"created_at"`
 	FirstAttempt *time.Time `json:"first_attempt_at,omitempty"`
 	FinishedAt   *time.Time `json:"finished_at,omitempty"`
+	// ErrorClass and LastError are those of its latest attempt that failed; "" when none did.
+	ErrorClass string `json:"error_class,omitempty"`
+	LastError  string `json:"last_error,omitempty"`
 }
 
 // Attempt is one try of one delivery. Its JSON form is stored; fields are added,

@@ -28,6 +28,7 @@ type DeliveryQuery struct {
 	Page
 	WebhookID string
 	State     DeliveryState
+	Type      string // of one of its events
 	Since     time.Time
 	Until     time.Time
 }

@@ -39,8 +39,8 @@ const (
 // AuditQuery selects entries, newest first. Zero fields select all.
 type AuditQuery struct {
 	Page
-	Actor, Action, Object string
-	Since, Until          time.Time
+	Actor, Action, Object, Name string
+	Since, Until                time.Time
 }
 
 // AuditLog keeps who changed what, apart from events and longer.
@@ -56,7 +56,7 @@ type AuditLog interface {
 // Retention says how long things are kept. Zero fields are kept for ever.
 type Retention struct {
 	// History is for finished deliveries with their attempts, suppressed obligations,
-	// incidents that are resolved, and the events that nothing refers to any more (an incident
+	// rejections, incidents that are resolved, and the events that nothing refers to any more (an incident
 	// that is not resolved refers to its latest one).
 	History time.Duration
 	// Keys is for the keys of events, by which duplicates are known: at least History.
@@ -78,13 +78,14 @@ type Pruned struct {
 	Audit      int64 `json:"audit"`
 	Refs       int64 `json:"refs"` // and remembered repeats
 	Incidents  int64 `json:"incidents"`
+	Rejections int64 `json:"rejections"` // of events that came by signal
 }
 
 // Add returns the sum.
 func (p Pruned) Add(o Pruned) Pruned {
 	return Pruned{
 		p.Deliveries + o.Deliveries, p.Attempts + o.Attempts, p.Suppressed + o.Suppressed, p.Events + o.Events,
-		p.Keys + o.Keys, p.Audit + o.Audit, p.Refs + o.Refs, p.Incidents + o.Incidents,
+		p.Keys + o.Keys, p.Audit + o.Audit, p.Refs + o.Refs, p.Incidents + o.Incidents, p.Rejections + o.Rejections,
 	}
 }
 

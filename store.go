@@ -21,6 +21,7 @@ type Store interface {
 	History
 	Ledger
 	Facts
+	Rejections
 	Keys
 	Mutes
 	Replays

@@ -9,9 +9,9 @@ import (
 
 // listAudit answers who changed what, and who was not let in.
 func (s *server) listAudit(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r.URL.RawQuery, "actor", "action", "object", "since", "until", "limit", "cursor")
+	q := readQuery(r.URL.RawQuery, "actor", "action", "object", "name", "since", "until", "limit", "cursor")
 	want := tocsin.AuditQuery{
-		Page: q.page(), Actor: q.text("actor"), Action: q.text("action"), Object: q.text("object"),
+		Page: q.page(), Actor: q.text("actor"), Action: q.text("action"), Object: q.text("object"), Name: q.text("name"),
 		Since: q.time("since"), Until: q.time("until"),
 	}
 	if err := q.err(); err != nil {

@@ -14,8 +14,9 @@ import (
 type deliverySummary struct {
 	tocsin.Delivery
 	Webhook string `json:"webhook,omitempty"` // its name
-	// LastError and DueAt are the webhook's, and shown while the delivery is open: what
-	// the latest failed attempt said, and when the next one follows at the earliest.
+	// LastError is what the latest failed attempt said: the delivery's own, or while it is
+	// open and has none, the webhook's. DueAt is shown while it is open: when the next attempt
+	// of the webhook follows at the earliest.
 	LastError string     `json:"last_error,omitempty"`
 	DueAt     *time.Time `json:"due_at,omitempty"`
 	// Next says in a sentence whether and when it will be tried again.
@@ -40,11 +41,11 @@ type eventRef struct {
 }
 
 func summarize(d tocsin.Delivery, o owner) deliverySummary {
-	view := deliverySummary{Delivery: d, Webhook: o.webhook.Name, Next: nextOf(d, o)}
+	view := deliverySummary{Delivery: d, Webhook: o.webhook.Name, LastError: d.LastError, Next: nextOf(d, o)}
 	if d.State != tocsin.DeliveryReady && d.State != tocsin.DeliverySending {
 		return view
 	}
-	if o.activity.Failures > 0 {
+	if o.activity.Failures > 0 && view.LastError == "" {
 		view.LastError = o.activity.LastError
 	}
 	if waits(o) && held(o) == "" {
@@ -84,10 +85,24 @@ func (s *server) owner(ctx context.Context, webhookID string) (owner, error) {
 	return owner{w, activities[webhookID], time.Now()}, nil
 }
 
+// fewOwners is how many webhooks are looked up one by one; for more, all are read.
+const fewOwners = 10
+
 // owners finds the webhooks of a page of deliveries.
 func (s *server) owners(ctx context.Context, deliveries []tocsin.Delivery) (map[string]owner, error) {
 	found := map[string]owner{}
-	if len(deliveries) == 0 {
+	of := map[string]bool{}
+	for _, d := range deliveries {
+		of[d.WebhookID] = true
+	}
+	if len(of) <= fewOwners {
+		for id := range of {
+			o, err := s.owner(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			found[id] = o
+		}
 		return found, nil
 	}
 	all, err := s.Webhooks.List(ctx)
@@ -115,13 +130,13 @@ func (s *server) owners(ctx context.Context, deliveries []tocsin.Delivery) (map[
 // listDeliveries answers for one webhook where the path names one, else for all or
 // for ?webhook=.
 func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
-	names := []string{"state", "since", "until", "limit", "cursor"}
+	names := []string{"state", "type", "since", "until", "limit", "cursor"}
 	name := r.PathValue("id")
 	if name == "" {
 		names = append(names, "webhook")
 	}
 	q := readQuery(r.URL.RawQuery, names...)
-	want := tocsin.DeliveryQuery{Page: q.page(), State: q.state("state"), Since: q.time("since"), Until: q.time("until")}
+	want := tocsin.DeliveryQuery{Page: q.page(), State: q.state("state"), Type: q.text("type"), Since: q.time("since"), Until: q.time("until")}
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -1,14 +1,12 @@
 package api
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -121,17 +119,28 @@ func (q *query) page() tocsin.Page {
 	return p
 }
 
-// nameCursor is the cursor of a list that is ordered by name.
-func nameCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
-
-// name reads a nameCursor; "" when there is none.
-func (q *query) name(name string) string {
+// webhookState reads a state of webhooks that are not deleted.
+func (q *query) webhookState(name string) tocsin.State {
 	text := q.values.Get(name)
-	after, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || !utf8.Valid(after) {
-		q.add(name, "%q is not a cursor of this list", text)
+	switch state := tocsin.State(text); state {
+	case "", tocsin.StateActive, tocsin.StatePaused, tocsin.StateFailing, tocsin.StateDisabled:
+		return state
 	}
-	return string(after)
+	q.add(name, "%q is not a state of webhooks; allowed: active, paused, failing, disabled", cut(text))
+	return ""
+}
+
+// channel reads the name of one of these.
+func (q *query) channel(name string, channels []tocsin.Channel) string {
+	text := q.values.Get(name)
+	var names []string
+	for _, c := range channels {
+		names = append(names, c.Name())
+	}
+	if text != "" && !slices.Contains(names, text) {
+		q.add(name, "%q is not a channel; allowed: %s", cut(text), strings.Join(names, ", "))
+	}
+	return text
 }
 
 // err is nil, or one error about all parameters.

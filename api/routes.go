@@ -62,6 +62,7 @@ func (s *server) eventRoutes() []route {
 		changes("POST", "/v1/deliveries/{id}/redeliver", "delivery.redeliver", s.redeliver),
 
 		reads("/v1/ledger", ScopeRead, s.ledger),
+		reads("/v1/activity", ScopeRead, s.activity),
 		reads("/v1/alert-types", ScopeRead, bare(s.alertTypes)),
 		reads("/v1/channels", ScopeRead, bare(s.channels)),
 	}
@@ -83,6 +84,7 @@ func (s *server) webhookRoutes() []route {
 		reads("/v1/webhooks/{id}/preview", ScopeRead, bare(s.previewWebhook)),
 		{method: "POST", path: "/v1/webhooks/{id}/preview", scope: ScopeRead, handle: bare(s.previewWebhook)},
 		reads("/v1/webhooks/{id}/deliveries", ScopeRead, s.listDeliveries),
+		reads("/v1/webhooks/{id}/rejections", ScopeRead, s.listRejections),
 	}
 }
 

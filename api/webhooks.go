@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/webhooks"
@@ -20,6 +19,7 @@ type webhookView struct {
 	tocsin.Webhook
 	tocsin.Activity
 	Balance *balanceView `json:"balance,omitempty"`
+	Facts   *factsView   `json:"facts,omitempty"`
 	// Generated holds fresh secrets, in the one answer that shows them.
 	Generated map[string]string `json:"generated,omitempty"`
 }
@@ -30,77 +30,80 @@ type changedView struct {
 	Changes []webhooks.Change `json:"changes"`
 }
 
+// factsView are sums of what a webhook did lately.
+type factsView struct {
+	// OldestOwedAt is since when the first of what is owed waits.
+	OldestOwedAt *time.Time `json:"oldest_owed_at,omitempty"`
+	// Attempts counts the latest ones that ended, at most 200 and of the last day; Failed those
+	// of them with which nothing was delivered. The rest is absent without any.
+	Attempts    int      `json:"attempts"`
+	Failed      int      `json:"failed_attempts"`
+	SuccessRate *float64 `json:"success_rate,omitempty"`
+	P50         *int64   `json:"p50_ms,omitempty"`
+	P95         *int64   `json:"p95_ms,omitempty"`
+}
+
+func viewFacts(f tocsin.WebhookFacts) *factsView {
+	v := &factsView{OldestOwedAt: f.OldestAt, Attempts: f.Recent.Attempts, Failed: f.Recent.Failed}
+	if v.Attempts > 0 {
+		rate := float64(v.Attempts-v.Failed) / float64(v.Attempts)
+		p50, p95 := f.Recent.P50.Milliseconds(), f.Recent.P95.Milliseconds()
+		v.SuccessRate, v.P50, v.P95 = &rate, &p50, &p95
+	}
+	return v
+}
+
 // view adds what the store knows about a webhook.
 func (s *server) view(ctx context.Context, w tocsin.Webhook) (webhookView, error) {
-	views, err := s.views(ctx, []tocsin.Webhook{w}, w.ID)
+	views, err := s.views(ctx, []tocsin.Webhook{w})
 	if err != nil {
 		return webhookView{}, err
 	}
 	return views[0], nil
 }
 
-func (s *server) views(ctx context.Context, all []tocsin.Webhook, ids ...string) ([]webhookView, error) {
+// views asks twice for all of a page, however many webhooks it and the store hold.
+func (s *server) views(ctx context.Context, all []tocsin.Webhook) ([]webhookView, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(all))
+	for i, w := range all {
+		ids[i] = w.ID
+	}
 	activities, err := s.Store.Activities(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("reading activity: %w", err)
 	}
-	balances, err := s.Store.Balances(ctx)
+	facts, err := s.Store.WebhookFacts(ctx, ids...)
 	if err != nil {
-		return nil, fmt.Errorf("reading ledger: %w", err)
-	}
-	byID := map[string]tocsin.Balance{}
-	for _, b := range balances {
-		byID[b.WebhookID] = b
+		return nil, fmt.Errorf("reading facts: %w", err)
 	}
 	views := make([]webhookView, len(all))
 	for i, w := range all {
-		b := viewBalance(byID[w.ID])
+		f := facts[w.ID]
+		b := viewBalance(f.Balance)
 		b.WebhookID, b.Webhook = "", ""
-		views[i] = webhookView{Webhook: w, Activity: activities[w.ID], Balance: &b}
+		views[i] = webhookView{Webhook: w, Activity: activities[w.ID], Balance: &b, Facts: viewFacts(f)}
 	}
 	return views, nil
 }
 
 func (s *server) listWebhooks(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r.URL.RawQuery, "limit", "cursor")
-	page := q.page()
-	after := q.name("cursor")
+	q := readQuery(r.URL.RawQuery, "state", "channel", "q", "limit", "cursor")
+	want := tocsin.WebhookQuery{Page: q.page(), State: q.webhookState("state"), Channel: q.channel("channel", s.Webhooks.Channels), Text: q.text("q")}
 	if err := q.err(); err != nil {
 		return err
 	}
-	all, err := s.Webhooks.List(r.Context())
+	part, next, err := s.Store.FindWebhooks(r.Context(), want)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing webhooks: %w", err)
 	}
-	part, next := namedAfter(all, after, page.Limit)
-	ids := make([]string, len(part))
-	for i, hook := range part {
-		ids[i] = hook.ID
-	}
-	views, err := s.views(r.Context(), part, ids...)
+	views, err := s.views(r.Context(), part)
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, listed(views, next))
-}
-
-// namedAfter returns the webhooks that follow a name, at most limit, and the cursor of
-// the rest. A name stays a good cursor when its webhook is deleted meanwhile.
-func namedAfter(all []tocsin.Webhook, name string, limit int) (part []tocsin.Webhook, next string) {
-	// Databases have their own order of texts; the cursor needs one that is ours.
-	slices.SortFunc(all, func(a, b tocsin.Webhook) int { return strings.Compare(a.Name, b.Name) })
-	first, _ := slices.BinarySearchFunc(all, name, func(w tocsin.Webhook, name string) int {
-		if w.Name <= name {
-			return -1
-		}
-		return 1
-	})
-	part = all[first:]
-	if len(part) > limit {
-		part = part[:limit]
-		next = nameCursor(part[limit-1].Name)
-	}
-	return part, next
 }
 
 func (s *server) getWebhook(w http.ResponseWriter, r *http.Request) error {

@@ -145,7 +145,7 @@ func (w *webhook) storeSubmitted(ctx workflow.Context) {
 		w.storing = true
 		w.takeSubmitted()
 		n := fitting(w.in.Unstored)
-		w.storeSome(ctx, activities.SubmitBatch{Signals: w.in.Unstored[:n]})
+		w.storeSome(ctx, activities.SubmitBatch{Signals: w.in.Unstored[:n], WebhookID: w.in.ID})
 		w.in.Unstored = w.in.Unstored[n:]
 		w.storing = false
 	}

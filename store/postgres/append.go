@@ -239,7 +239,8 @@ type obligations struct {
 		webhooks, reasons []string
 		seqs              []int64
 	}
-	moves ledgerMoves
+	moves  ledgerMoves
+	events int // that are new
 }
 
 func (s *obligations) add(o tocsin.Obligation, seq int64, e *tocsin.Event) {
@@ -258,7 +259,7 @@ func (s *obligations) insert(ctx context.Context, t *tx, at time.Time) error {
 	if q := &s.quiet; len(q.webhooks) > 0 {
 		t.queue(newSuppressed, q.webhooks, q.seqs, q.reasons, at)
 	}
-	s.moves.queue(t)
+	s.moves.queueWith(t, s.events)
 	// Those of a webhook lie side by side, as they are read.
 	slices.SortStableFunc(s.pending, func(x, y pendingRow) int { return cmp.Compare(x.webhookID, y.webhookID) })
 	if len(s.pending) >= copyFrom {
@@ -297,7 +298,7 @@ func insertPending(t *tx, rows []pendingRow, at time.Time) {
 
 // insertObligations queues what is owed for the new events, in their order.
 func (a *appending) insertObligations(ctx context.Context, t *tx, fresh []int, r *repeats) error {
-	rows := obligations{moves: ledgerMoves{}}
+	rows := obligations{moves: ledgerMoves{}, events: len(fresh)}
 	var e *tocsin.Event
 	var seq int64
 	owe := func(o tocsin.Obligation, anyway bool) (suppressed bool, err error) {

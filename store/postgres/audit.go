@@ -78,7 +78,7 @@ func (db *DB) AuditEntries(ctx context.Context, q tocsin.AuditQuery) ([]tocsin.A
 		f.args = append(f.args, time.UnixMicro(c.micros), c.number)
 		f.conditions = append(f.conditions, "(at, number) < ($1, $2)")
 	}
-	for column, value := range map[string]string{"actor": q.Actor, "action": q.Action, "object": q.Object} {
+	for column, value := range map[string]string{"actor": q.Actor, "action": q.Action, "object": q.Object, "name": q.Name} {
 		if value != "" {
 			f.add(column+" = $?", value)
 		}

@@ -75,10 +75,10 @@ func (t *tx) queueClaim(f tocsin.Fence, deliveryID string, after *tocsin.Outcome
 }
 
 // deliveryColumns are those that deliveryTargets takes, of a table named d.
-const deliveryColumns = `d.id, d.webhook_id, d.state, d.reason, d.parent, d.count, d.attempts, d.created_at, d.first_attempt_at, d.finished_at`
+const deliveryColumns = `d.id, d.webhook_id, d.state, d.reason, d.parent, d.count, d.attempts, d.created_at, d.first_attempt_at, d.finished_at, d.error_class, d.last_error`
 
 func deliveryTargets(d *tocsin.Delivery) []any {
-	return []any{&d.ID, &d.WebhookID, &d.State, &d.Reason, &d.Parent, &d.Count, &d.Attempts, &d.CreatedAt, &d.FirstAttempt, &d.FinishedAt}
+	return []any{&d.ID, &d.WebhookID, &d.State, &d.Reason, &d.Parent, &d.Count, &d.Attempts, &d.CreatedAt, &d.FirstAttempt, &d.FinishedAt, &d.ErrorClass, &d.LastError}
 }
 
 func scanDelivery(row pgx.CollectableRow) (d tocsin.Delivery, err error) {

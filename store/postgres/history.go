@@ -58,7 +58,7 @@ func (db *DB) Events(ctx context.Context, q tocsin.EventQuery) ([]tocsin.Event, 
 		l.other("e.severity >= $?", int16(q.MinSeverity))
 	}
 	if q.Text != "" {
-		l.other(`(e.title ILIKE $? OR e.summary ILIKE $?)`, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(q.Text)+"%")
+		l.other(`(e.title ILIKE $? OR e.summary ILIKE $?)`, like(q.Text))
 	}
 	return l.page(ctx, db, "listing events", q.Cursor)
 }
@@ -155,6 +155,11 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) ([]tocsin.
 		l.add("d.open AND d.state = $?", q.State)
 	default:
 		l.other("d.state = $?", q.State)
+	}
+	if q.Type != "" {
+		// Deliveries have up to a thousand events. OFFSET 0 has them looked up for each.
+		l.at = searchWindow / 10
+		l.other(`EXISTS (SELECT FROM delivery_events m JOIN events e ON e.seq = m.seq WHERE m.delivery_id = d.id AND e.type = $? OFFSET 0)`, q.Type)
 	}
 	return l.page(ctx, db, "listing deliveries", q.Cursor)
 }

@@ -26,7 +26,12 @@ func (m ledgerMoves) owed() (ids []string) {
 }
 
 // queue appends the deltas to the transaction that moves the state.
-func (m ledgerMoves) queue(t *tx) {
+func (m ledgerMoves) queue(t *tx) { m.queueWith(t, 0) }
+
+// queueWith is queue for what came in with so many new events. They go along with one of the
+// deltas, and with one of their own, of nobody, only where there is none: the way in writes no
+// row more than it did.
+func (m ledgerMoves) queueWith(t *tx, events int) {
 	var ids []string
 	var columns [6][]int64
 	for id, b := range m {
@@ -38,12 +43,28 @@ func (m ledgerMoves) queue(t *tx) {
 			columns[i] = append(columns[i], n)
 		}
 	}
-	if len(ids) == 0 {
+	switch {
+	case events == 0 && len(ids) == 0:
+		return
+	case len(ids) == 0:
+		t.queue(`INSERT INTO ledger_deltas (webhook_id, events) VALUES ('', $1)`, events)
 		return
 	}
-	t.queue(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed)
-		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])`,
-		ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5])
+	t.queue(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed, events)
+		SELECT *, CASE WHEN row_number() OVER () = 1 THEN nullif($8::integer, 0) END
+		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])`,
+		ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], events)
+}
+
+// queueEnd appends the delta of an attempt that ended, with what it moved.
+func (r *recording) queueEnd(t *tx, b tocsin.Balance) {
+	t.queue(`INSERT INTO ledger_deltas (webhook_id, delivered, in_flight, dead, took, failed) VALUES ($1, $2, $3, $4, `+took("$5::timestamptz - $6::timestamptz")+`, $7)`,
+		r.f.WebhookID, b.Delivered, b.InFlight, b.Dead, r.now, r.startedAt, !r.delivered)
+}
+
+// took is a duration in milliseconds, as far as a column holds it.
+func took(interval string) string {
+	return `least(greatest(0, extract(epoch FROM ` + interval + `) * 1000), 2147483647)::integer`
 }
 
 // bucketOf is the bucket of an obligation in delivery_events e of deliveries d, as the
@@ -63,6 +84,7 @@ SELECT webhook_id, coalesce(name, ''), sum(accepted)::bigint, sum(delivered)::bi
 FROM (SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger
 	UNION ALL SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger_deltas) AS rows
 LEFT JOIN webhooks w ON w.id = webhook_id
+WHERE webhook_id <> '' -- events that nobody is owed
 GROUP BY webhook_id, name
 ORDER BY coalesce(name, ''), webhook_id`
 
@@ -111,19 +133,21 @@ func scanBalance(row pgx.CollectableRow) (b tocsin.Balance, err error) {
 const foldChunk = 10_000
 
 // fold moves deltas into the sums in one statement, so that every snapshot sees them
-// in one of the two.
-const fold = `
+// in one of the two. A process that dies on it has folded nothing: the deltas stay, and the
+// next one finds them. So what was folded is in the ledger and in the series, exactly once in
+// each.
+var fold = `
 WITH gone AS (
 	DELETE FROM ledger_deltas WHERE id IN (SELECT id FROM ledger_deltas ORDER BY id LIMIT $1)
-	RETURNING webhook_id, accepted, delivered, pending, in_flight, dead, suppressed
+	RETURNING id, webhook_id, accepted, delivered, pending, in_flight, dead, suppressed, at, events, took, failed
 ), sums AS (
 	INSERT INTO ledger AS l (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed)
 	SELECT webhook_id, sum(accepted), sum(delivered), sum(pending), sum(in_flight), sum(dead), sum(suppressed)
-	FROM gone GROUP BY webhook_id
+	FROM gone WHERE webhook_id <> '' GROUP BY webhook_id
 	ON CONFLICT (webhook_id) DO UPDATE SET accepted = l.accepted + excluded.accepted, delivered = l.delivered + excluded.delivered,
 		pending = l.pending + excluded.pending, in_flight = l.in_flight + excluded.in_flight, dead = l.dead + excluded.dead,
 		suppressed = l.suppressed + excluded.suppressed
-)
+), ` + foldActivity + `, ` + foldAttempts + `
 SELECT count(*) FROM gone`
 
 // foldLock is an arbitrary number that only Fold locks ("fold").

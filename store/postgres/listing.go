@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -27,6 +28,7 @@ type listing[T any] struct {
 	kind    any         // the type of events, if only those of one are asked for
 	times   []condition // an operator and a time
 	others  []condition
+	at      int // how many rows are looked at for them at once, which looks others up; 0 is searchWindow
 	columns string
 	limit   int
 	scan    func(pgx.CollectableRow) (listed[T], error)
@@ -91,7 +93,7 @@ func (l *listing[T]) read(ctx context.Context, t *tx, after *deliveryCursor) (ro
 	began := time.Now()
 	for {
 		room := l.limit - len(rows)
-		size := searchWindow
+		size := cmp.Or(l.at, searchWindow)
 		if len(l.others) == 0 {
 			size = room + 1
 		}
@@ -109,7 +111,11 @@ func (l *listing[T]) read(ctx context.Context, t *tx, after *deliveryCursor) (ro
 			edge = &deliveryCursor{micros: end.UnixMicro()} // before all rows of that moment
 		}
 		var found []listed[T]
-		t.queue(manyAtOnce)
+		if l.at == 0 {
+			t.queue(manyAtOnce)
+		} else {
+			t.queue(fewAtOnce)
+		}
 		sql, args = l.window(after, edge, room+1)
 		collect(t.queue(sql, args...), &found, l.scan)
 		if err := t.flush(ctx); err != nil {
@@ -143,6 +149,10 @@ const fromTheIndex = `SELECT set_config('enable_sort', 'off', true), set_config(
 const manyAtOnce = `SELECT set_config('enable_sort', 'on', true), set_config('enable_bitmapscan', 'on', true),
 	set_config('enable_indexscan', 'off', true),
 	CASE WHEN current_setting('effective_io_concurrency') <> '0' THEN set_config('effective_io_concurrency', '128', true) END`
+
+// fewAtOnce leaves the rest to the planner: where the other conditions look rows of other
+// tables up, one by one, indexes are what finds them.
+const fewAtOnce = `SELECT set_config('enable_sort', 'on', true), set_config('enable_bitmapscan', 'on', true)`
 
 // end selects the time of the last row of a window of n, and how many there are, at most n.
 // Rows of the very moment of the place before are not counted: they are the next window's

@@ -31,8 +31,9 @@ const (
 // migration is one numbered file; its version is its place in the list, from 1.
 type migration struct{ name, sql string }
 
-// alone is the first line of a migration whose statements run each on their own, outside
-// of a transaction: those of indexes that are built beside others' work.
+// alone is the first line of a migration whose statements run each on their own: those of
+// indexes that are built beside others' work, outside of a transaction, and others that can be
+// repeated.
 const alone = "-- no transaction\n"
 
 // migrations returns all migrations in order. A gap in the numbers is an error.
@@ -145,15 +146,34 @@ const applied = `INSERT INTO schema_version (version, name) VALUES ($1, $2)`
 func (m *migrating) apply(ctx context.Context, version int, next migration) error {
 	if strings.HasPrefix(next.sql, alone) {
 		for _, statement := range statements(next.sql) {
-			if err := m.index(ctx, statement); err != nil {
+			if err := m.statement(ctx, statement); err != nil {
 				return err
 			}
 		}
 		_, err := m.conn.Exec(ctx, applied, version, next.name)
 		return err
 	}
+	return m.transact(ctx, next.sql, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, applied, version, next.name)
+		return err
+	})
+}
+
+// transact runs statements and then what else belongs to them in one transaction, again where
+// others keep it from its locks. Who waits to have a table for itself makes all wait that come
+// later, so each try gives up soon.
+func (m *migrating) transact(ctx context.Context, sql string, then func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
-		err := m.transact(ctx, version, next)
+		err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", m.lockTimeout.Milliseconds())); err != nil {
+				return err
+			}
+			// Without arguments the simple protocol is used, which takes many statements.
+			if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+				return err
+			}
+			return then(tx)
+		})
 		if try == migrationTries || !isState(err, "55P03", "40P01") { // others have what it needs
 			return err
 		}
@@ -161,22 +181,6 @@ func (m *migrating) apply(ctx context.Context, version int, next migration) erro
 			return err
 		}
 	}
-}
-
-// transact applies a migration whole. Who waits to have a table for itself makes all
-// wait that come later, so it gives up soon.
-func (m *migrating) transact(ctx context.Context, version int, next migration) error {
-	return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", m.lockTimeout.Milliseconds())); err != nil {
-			return err
-		}
-		// Without arguments the simple protocol is used, which takes many statements.
-		if _, err := tx.Conn().PgConn().Exec(ctx, next.sql).ReadAll(); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, applied, version, next.name)
-		return err
-	})
 }
 
 // statements splits a migration: each ends with a line, and comments are lines.
@@ -195,22 +199,33 @@ func statements(sql string) (all []string) {
 	return all
 }
 
-var newIndex = regexp.MustCompile(`^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ON `)
+var (
+	newIndex = regexp.MustCompile(`^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ON `)
+	// repeatable are other statements that do nothing the second time.
+	repeatable = regexp.MustCompile(`^(CREATE TABLE IF NOT EXISTS |ALTER TABLE \w+\s+(ADD COLUMN IF NOT EXISTS|ALTER COLUMN \w+ SET DEFAULT) )`)
+)
+
+// statement runs one that stands alone.
+func (m *migrating) statement(ctx context.Context, statement string) error {
+	if name := newIndex.FindStringSubmatch(statement); name != nil {
+		return m.index(ctx, name[1], statement)
+	}
+	if !repeatable.MatchString(statement) {
+		return fmt.Errorf("not a statement that can be repeated: %s", statement)
+	}
+	return m.transact(ctx, statement, func(pgx.Tx) error { return nil })
+}
 
 // index builds an index, unless it is there. One that was cut off is there and of no use:
 // it goes first.
-func (m *migrating) index(ctx context.Context, statement string) error {
-	name := newIndex.FindStringSubmatch(statement)
-	if name == nil {
-		return fmt.Errorf("not an index that can be built again: %s", statement)
-	}
+func (m *migrating) index(ctx context.Context, name, statement string) error {
 	var broken bool
-	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)`, name[1]).Scan(&broken)
+	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)`, name).Scan(&broken)
 	if err != nil {
 		return err
 	}
 	if broken {
-		if _, err := m.conn.Exec(ctx, `DROP INDEX CONCURRENTLY IF EXISTS `+name[1]); err != nil {
+		if _, err := m.conn.Exec(ctx, `DROP INDEX CONCURRENTLY IF EXISTS `+name); err != nil {
 			return err
 		}
 	}

@@ -68,10 +68,15 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		Keys: func(t time.Time) (bool, error) {
 			return db.passes.keys.RunAfter(p.gone.Events, limit, pruneChunk, p.keys(ctx, t))
 		},
-		Audit:   plain(pruneAudit, &p.gone.Audit),
-		Replays: plain(pruneReplays, &p.gone.Audit),
-		Mutes:   plain(pruneMutes, &p.gone.Audit),
-		Refs:    plain(pruneRefs, &p.gone.Refs),
+		Audit:      plain(pruneAudit, &p.gone.Audit),
+		Replays:    plain(pruneReplays, &p.gone.Audit),
+		Mutes:      plain(pruneMutes, &p.gone.Audit),
+		Refs:       plain(pruneRefs, &p.gone.Refs),
+		Rejections: plain(pruneRejections, &p.gone.Rejections),
+		Activity: func(step time.Duration, t time.Time) (bool, error) {
+			var sums int64 // of what is kept elsewhere: they are not counted
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneActivity, t, &sums, int16(step/time.Minute)))
+		},
 		Repeats: func(t time.Time) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) },
 	}
 	if more, err = steps.Run(p.now, r); err != nil {
@@ -219,6 +224,10 @@ WITH gone AS (
 WITH gone AS (
 	DELETE FROM mutes WHERE number IN (SELECT number FROM mutes WHERE ends_at < $1 ORDER BY ends_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
 ) SELECT count(*) FROM gone`
+	pruneRejections = `
+WITH gone AS (
+	DELETE FROM rejections WHERE number IN (SELECT number FROM rejections WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING number
+) SELECT count(*) FROM gone`
 	pruneRefs = `
 WITH old AS (
 	SELECT webhook_id, dedup_key FROM refs WHERE updated_at < $1 ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -228,11 +237,11 @@ WITH old AS (
 )
 
 // plain removes by one of these, and adds to count.
-func (p *pruning) plain(ctx context.Context, sql string, before time.Time, count *int64) func(n int) (int, error) {
+func (p *pruning) plain(ctx context.Context, sql string, before time.Time, count *int64, more ...any) func(n int) (int, error) {
 	return func(n int) (int, error) {
 		var gone int64
 		err := p.transact(ctx, func(t *tx) error {
-			t.one(nil, sql, []any{before, n}, &gone)
+			t.one(nil, sql, append([]any{before, n}, more...), &gone)
 			return nil
 		})
 		if err != nil {

@@ -44,6 +44,7 @@ type recording struct {
 
 	// The delivery, and whether its attempt was there and recorded before.
 	known, open, attempted, recorded bool
+	startedAt                        time.Time
 	number                           int64
 	path                             string
 	inFlight                         int64
@@ -65,8 +66,8 @@ func (r *recording) look(t *tx) {
 	t.one(nil, `SELECT version, state FROM webhooks WHERE id = $1`, []any{r.f.WebhookID}, &r.version, &r.state)
 	t.one(&r.known, `SELECT open, number, path, in_flight FROM deliveries WHERE id = $1 AND webhook_id = $2 FOR UPDATE`,
 		[]any{r.o.DeliveryID, r.f.WebhookID}, &r.open, &r.number, &r.path, &r.inFlight)
-	t.one(&r.attempted, `SELECT finished_at IS NOT NULL FROM attempts WHERE delivery_id = $1 AND number = $2`,
-		[]any{r.o.DeliveryID, r.o.Attempt.Number}, &r.recorded)
+	t.one(&r.attempted, `SELECT finished_at IS NOT NULL, started_at FROM attempts WHERE delivery_id = $1 AND number = $2`,
+		[]any{r.o.DeliveryID, r.o.Attempt.Number}, &r.recorded, &r.startedAt)
 	if len(r.o.Dead)+len(r.o.Children) > 0 || r.o.State == tocsin.DeliverySplit {
 		collect(t.queue(`SELECT place, fate IS NOT NULL FROM delivery_events
 			WHERE delivery_id = $1 AND (fate IS NULL OR fate = 'again') ORDER BY place`, r.o.DeliveryID), &r.events,

@@ -91,6 +91,10 @@ SELECT c.id, c.place, e.seq, e.generation, e.dedup_key, e.fate
 FROM unnest($2::text[], $3::integer[], $4::integer[]) AS c (id, place, parent_place)
 JOIN delivery_events e ON e.delivery_id = $1 AND e.place = c.parent_place`
 
+// saysError notes what an attempt said that failed; one that did not leaves what an earlier one
+// said.
+const saysError = `error_class = CASE WHEN $4 = '' THEN error_class ELSE $3 END, last_error = CASE WHEN $4 = '' THEN last_error ELSE $4 END`
+
 // settle moves the delivery and its events, and the ledger with them.
 func (r *recording) settle(t *tx) {
 	id, f := r.o.DeliveryID, r.fates
@@ -106,12 +110,14 @@ func (r *recording) settle(t *tx) {
 		reason = clean(r.o.Reason)
 	}
 	if r.o.State == tocsin.DeliveryReady {
-		t.queue(`UPDATE deliveries SET state = 'ready', unsure = unsure OR $2 WHERE id = $1`, id, r.o.Unsure)
+		t.queue(`UPDATE deliveries SET state = 'ready', unsure = unsure OR $2, `+saysError+` WHERE id = $1`,
+			id, r.o.Unsure, clean(r.o.Attempt.ErrorClass), clean(r.o.Attempt.Error))
+		r.queueEnd(t, tocsin.Balance{})
 		return
 	}
-	t.queue(`UPDATE deliveries SET state = $2, reason = $3, unsure = unsure OR $4, due = 0, in_flight = 0, finished_at = $5 WHERE id = $1`,
-		id, r.o.State, reason, r.o.Unsure, r.now)
-	ledgerMoves{r.f.WebhookID: {InFlight: -f.dead - f.delivered, Dead: f.dead, Delivered: f.delivered}}.queue(t)
+	t.queue(`UPDATE deliveries SET state = $5, reason = $6, unsure = unsure OR $2, due = 0, in_flight = 0, finished_at = $7, `+saysError+` WHERE id = $1`,
+		id, r.o.Unsure, clean(r.o.Attempt.ErrorClass), clean(r.o.Attempt.Error), r.o.State, reason, r.now)
+	r.queueEnd(t, tocsin.Balance{InFlight: -f.dead - f.delivered, Dead: f.dead, Delivered: f.delivered})
 }
 
 // addChildren makes deliveries in the parent's place: the same number, and a path that

@@ -14,7 +14,7 @@ const lockLease = `SELECT fence = $2, ` + byKey + ` FROM leases WHERE webhook_id
 // does, and decides by itself: an attempt that was recorded before stays as it is, and a
 // delivery that is not open any more takes nothing but the attempt. It returns no row when
 // there is no such attempt.
-const success = `
+var success = `
 WITH moment AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
 ), found AS MATERIALIZED (
@@ -23,13 +23,13 @@ WITH moment AS MATERIALIZED (
 ), attempt AS (
 	UPDATE attempts SET finished_at = at, unsure = $5, body = $6::json FROM moment, found
 	WHERE delivery_id = $3 AND number = $4 AND finished_at IS NULL
-	RETURNING found.open, found.in_flight
+	RETURNING found.open, found.in_flight, ` + took("at - started_at") + ` AS took
 ), settled AS (
 	UPDATE deliveries d SET state = 'delivered', reason = '', unsure = d.unsure OR $5, due = 0, in_flight = 0, finished_at = at
 	FROM moment, attempt WHERE d.id = $3 AND attempt.open
-	RETURNING attempt.in_flight
+	RETURNING attempt.in_flight, attempt.took
 ), counted AS (
-	INSERT INTO ledger_deltas (webhook_id, in_flight, delivered) SELECT $1, -in_flight, in_flight FROM settled WHERE in_flight > 0
+	INSERT INTO ledger_deltas (webhook_id, in_flight, delivered, took, failed) SELECT $1, -in_flight, in_flight, took, false FROM settled
 ), lease AS (
 	UPDATE leases SET seen_at = CASE WHEN fence = $2 THEN at ELSE seen_at END,
 		failures = CASE WHEN done THEN 0 ELSE failures END,

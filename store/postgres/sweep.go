@@ -185,7 +185,8 @@ SELECT (SELECT count(*) FROM deliveries WHERE NOT open AND finished_at < $1),
 		WHERE k.received_at < $2 AND (e.received_at IS NULL OR o.seq IS NOT NULL)),
 	(SELECT count(*) FROM audit WHERE at < $3 AND (` + auditOver + `)) + (SELECT count(*) FROM replays WHERE finished_at < $3) + (SELECT count(*) FROM mutes WHERE ends_at < $3),
 	(SELECT count(*) FROM refs WHERE updated_at < $4) + (SELECT count(*) FROM repeats WHERE at < $5),
-	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < $1)`
+	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < $1),
+	(SELECT count(*) FROM rejections WHERE at < $1)`
 
 // Prunable implements [tocsin.Pruner]: what Prune would remove when called until
 // nothing is left.
@@ -204,7 +205,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			return &at
 		}
 		t.one(nil, prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept)},
-			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents)
+			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents, &p.Rejections)
 		return nil
 	})
 	return p, err

@@ -53,6 +53,15 @@ INSERT INTO api_keys VALUES ('key_1', 'ci', 'hash', '{ingest}', now());
 INSERT INTO ledger_deltas (webhook_id, accepted, pending) VALUES ('wh_a', 1, 1);
 INSERT INTO ledger_deltas (webhook_id, accepted, dead) VALUES ('wh_b', 1, 1);`
 
+// beside is how a program of the first version appends an event that is muted for wh_b.
+const beside = `
+BEGIN;
+INSERT INTO event_keys VALUES ('storetest', 'beside', nextval('event_seq'), 'x', now());
+INSERT INTO events SELECT seq, source, id, 'custom.old', '', 1, 'firing', now(), 0, 'incident', '', '', '', NULL, '{}', NULL, NULL, NULL, now() FROM event_keys WHERE id = 'beside';
+INSERT INTO suppressed SELECT 'wh_b', seq, 0, 'muted', now() FROM event_keys WHERE id = 'beside';
+INSERT INTO ledger_deltas (webhook_id, accepted, suppressed) VALUES ('wh_b', 1, 1);
+COMMIT;`
+
 // firstVersion makes a store of the first version, with what it held.
 func firstVersion(t *testing.T, url string) {
 	t.Helper()
@@ -96,7 +105,7 @@ func unmigrated(t *testing.T, url string) *postgres.DB {
 // migrated checks that every index that was to be built is there, and whole.
 func migrated(t *testing.T, url string) {
 	t.Helper()
-	want := []string{"deliveries_finished", "delivery_events_dead", "event_keys_received", "events_type_received", "refs_updated", "suppressed_at", "suppressed_seq"}
+	want := []string{"audit_action", "audit_name", "audit_object", "deliveries_finished", "delivery_events_dead", "event_keys_received", "events_type_received", "refs_updated", "rejections_at", "rejections_webhook", "suppressed_at", "suppressed_seq"}
 	var got, broken []string
 	if err := connect(t, url).QueryRow(t.Context(), `SELECT coalesce(array_agg(relname::text ORDER BY relname::text COLLATE "C") FILTER (WHERE relname = ANY($1)), '{}'),
 		coalesce(array_agg(relname::text) FILTER (WHERE NOT indisvalid), '{}') FROM pg_index JOIN pg_class ON oid = indexrelid`, want).Scan(&got, &broken); err != nil {
@@ -119,9 +128,11 @@ func TestMigrateIsCutOff(t *testing.T) {
 	defer cut()
 	migrating := later(func() error { return db.Migrate(ctx) })
 	g.waiting(1)
-	muted := storetest.Owe(storetest.Event(100), "wh_b")
-	muted.Owed[0].Suppressed = tocsin.ReasonMuted
-	appendSoon(t, db, storetest.Owe(storetest.Event(101)), muted)
+	soon, late := context.WithTimeout(t.Context(), time.Minute)
+	defer late()
+	if _, err := connect(t, url).PgConn().Exec(soon, beside).ReadAll(); err != nil {
+		t.Fatalf("a program of the first version, meanwhile: %v", err)
+	}
 	cut()
 	if err := migrating(); err == nil {
 		t.Fatal("a call that was cut off has succeeded")

@@ -189,8 +189,22 @@ func (t *tx) insertRows(r *newRows) error {
 			return err
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(r.deltas)) {
-		if err := t.count(id, r.deltas[id]); err != nil {
+	return t.countIn(len(r.events), r.deltas)
+}
+
+// countIn counts what came in with so many new events. They go along with one of the deltas,
+// and with one of their own, of nobody, only where there is none.
+func (t *tx) countIn(events int, moves map[string]tocsin.Balance) error {
+	ids := slices.Sorted(maps.Keys(moves))
+	if len(ids) == 0 && events > 0 {
+		return t.note("", delta{events: events})
+	}
+	for i, id := range ids {
+		d := delta{Balance: moves[id]}
+		if i == 0 {
+			d.events = events
+		}
+		if err := t.note(id, d); err != nil {
 			return err
 		}
 	}

@@ -125,6 +125,7 @@ func (db *DB) AuditEntries(ctx context.Context, q tocsin.AuditQuery) (entries []
 	f.add(q.Actor != "", "actor = ?", q.Actor)
 	f.add(q.Action != "", "action = ?", q.Action)
 	f.add(q.Object != "", "object = ?", q.Object)
+	f.add(q.Name != "", "name = ?", q.Name)
 	f.add(!q.Since.IsZero(), "at >= ?", micros(q.Since))
 	f.add(!q.Until.IsZero(), "at < ?", micros(q.Until))
 	var found []auditEntry

@@ -21,7 +21,7 @@ func (t *tx) claim(f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err err
 	}
 	d, err := one(t, scanDelivery, `UPDATE deliveries AS d SET state = 'sending', attempts = attempts + 1, first_attempt = coalesce(first_attempt, ?)
 		WHERE id = ? AND webhook_id = ? AND state IN ('ready', 'sending')
-		RETURNING n, id, webhook_id, position, state, reason, parent, count, attempts, created_at, first_attempt, finished_at`,
+		RETURNING n, id, webhook_id, position, state, reason, parent, count, attempts, created_at, first_attempt, finished_at, error_class, last_error`,
 		micros(t.now), deliveryID, f.WebhookID)
 	if err != nil {
 		return c, err

@@ -6,12 +6,18 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 )
 
-// owingNow are the webhooks that owe something, and since when the first of that waits.
-const owingNow = `
-SELECT s.webhook_id, s.pending, s.in_flight, nullif(min(
-	coalesce((SELECT p.owed_at FROM pending p WHERE p.webhook_id = s.webhook_id ORDER BY p.seq, p.generation LIMIT 1), 9223372036854775807),
+// never is later than any moment.
+const never = `9223372036854775807`
+
+// oldestOwed is since when the first of what s.webhook_id owes waits.
+const oldestOwed = `nullif(min(
+	coalesce((SELECT p.owed_at FROM pending p WHERE p.webhook_id = s.webhook_id ORDER BY p.seq, p.generation LIMIT 1), ` + never + `),
 	coalesce((SELECT d.created_at FROM deliveries d INDEXED BY deliveries_open
-		WHERE d.webhook_id = s.webhook_id AND d.state IN ('ready', 'sending') ORDER BY d.position LIMIT 1), 9223372036854775807)), 9223372036854775807) AS oldest
+		WHERE d.webhook_id = s.webhook_id AND d.state IN ('ready', 'sending') ORDER BY d.position LIMIT 1), ` + never + `)), ` + never + `)`
+
+// owingNow are the webhooks that owe something.
+const owingNow = `
+SELECT s.webhook_id, s.pending, s.in_flight, ` + oldestOwed + ` AS oldest
 FROM (SELECT ` + summed + ` FROM (` + counted + `) GROUP BY webhook_id) s WHERE s.pending > 0 OR s.in_flight > 0`
 
 // Backlog implements tocsin.Facts.

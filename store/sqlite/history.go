@@ -123,6 +123,7 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) (deliverie
 	f.add(q.WebhookID != "", "d.webhook_id = ?", q.WebhookID)
 	f.add(q.State != "", "d.state = ?", string(q.State))
 	f.add(!q.Since.IsZero(), "d.created_at >= ?", micros(q.Since))
+	f.add(q.Type != "", `EXISTS (SELECT 1 FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq WHERE m.delivery = d.n AND e.type = ?)`, q.Type)
 	f.add(!q.Until.IsZero(), "d.created_at < ?", micros(q.Until))
 	var found []delivery
 	err = db.read(ctx, "listing deliveries", func(t *tx) error {

@@ -11,8 +11,21 @@ func (t *tx) count(webhookID string, b tocsin.Balance) error {
 	if b == (tocsin.Balance{}) {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		webhookID, b.Accepted, b.Delivered, b.Pending, b.InFlight, b.Dead, b.Suppressed)
+	return t.note(webhookID, delta{Balance: b})
+}
+
+// delta is what moved, and what came with it; nil for none.
+type delta struct {
+	tocsin.Balance
+	events       any // new ones
+	took, failed any // of an attempt that ended
+}
+
+// note writes a delta, also one that moves nothing.
+func (t *tx) note(webhookID string, d delta) error {
+	_, err := t.exec(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed, at, events, took, failed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		webhookID, d.Accepted, d.Delivered, d.Pending, d.InFlight, d.Dead, d.Suppressed, micros(t.now), d.events, d.took, d.failed)
 	return err
 }
 
@@ -66,13 +79,21 @@ func (db *DB) Recount(ctx context.Context) (fromCounters, fromRows []tocsin.Bala
 	return fromCounters, fromRows, err
 }
 
-// Fold implements tocsin.Ledger.
+// Fold implements tocsin.Ledger. It is one transaction: a process that dies in it has folded
+// nothing, and the next call finds the deltas. So what was folded is in the ledger and in the
+// series, exactly once in each.
 func (db *DB) Fold(ctx context.Context) error {
 	return db.write(ctx, "folding ledger", func(t *tx) error {
-		if _, err := t.exec(`INSERT INTO ledger (` + counters + `) SELECT ` + summed + ` FROM ledger_deltas WHERE true GROUP BY webhook_id
+		if _, err := t.exec(`INSERT INTO ledger (` + counters + `) SELECT ` + summed + ` FROM ledger_deltas WHERE webhook_id <> '' GROUP BY webhook_id
 			ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted, delivered = delivered + excluded.delivered,
 				pending = pending + excluded.pending, in_flight = in_flight + excluded.in_flight,
 				dead = dead + excluded.dead, suppressed = suppressed + excluded.suppressed`); err != nil {
+			return err
+		}
+		if err := t.foldActivity(); err != nil {
+			return err
+		}
+		if err := t.foldAttempts(); err != nil {
 			return err
 		}
 		_, err := t.exec(`DELETE FROM ledger_deltas`)

@@ -66,10 +66,15 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		Keys: func(t time.Time) (bool, error) {
 			return db.passes.keys.RunAfter(p.gone.Events, limit, pruneChunk, p.keys(ctx, micros(t)))
 		},
-		Audit:   plain(pruneAudit, &p.gone.Audit, micros(now.Add(-auditOpen))),
-		Replays: plain(pruneReplays, &p.gone.Audit),
-		Mutes:   plain(pruneMutes, &p.gone.Audit),
-		Refs:    plain(pruneRefs, &p.gone.Refs),
+		Audit:      plain(pruneAudit, &p.gone.Audit, micros(now.Add(-auditOpen))),
+		Replays:    plain(pruneReplays, &p.gone.Audit),
+		Mutes:      plain(pruneMutes, &p.gone.Audit),
+		Refs:       plain(pruneRefs, &p.gone.Refs),
+		Rejections: plain(pruneRejections, &p.gone.Rejections),
+		Activity: func(step time.Duration, t time.Time) (bool, error) {
+			var sums int64 // of what is kept elsewhere: they are not counted
+			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneActivity, micros(t), &sums, int(step/time.Minute)))
+		},
 		Repeats: func(t time.Time) (bool, error) {
 			return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, micros(t)))
 		},
@@ -165,8 +170,9 @@ const (
 	pruneReplays = `DELETE FROM replays WHERE n IN (SELECT n FROM replays WHERE finished_at < ? LIMIT ?)`
 	pruneMutes   = `DELETE FROM mutes WHERE n IN (SELECT n FROM mutes WHERE ends_at < ? ORDER BY ends_at LIMIT ?)`
 	// Their steps go with them.
-	pruneIncidents = `DELETE FROM incidents WHERE n IN (SELECT n FROM incidents WHERE state = 'resolved' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
-	pruneRefs      = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
+	pruneIncidents  = `DELETE FROM incidents WHERE n IN (SELECT n FROM incidents WHERE state = 'resolved' AND resolved_at < ? ORDER BY resolved_at LIMIT ?)`
+	pruneRejections = `DELETE FROM rejections WHERE n IN (SELECT n FROM rejections WHERE at < ? ORDER BY at LIMIT ?)`
+	pruneRefs       = `DELETE FROM refs WHERE (webhook_id, dedup_key) IN (SELECT webhook_id, dedup_key FROM refs WHERE updated_at < ? ORDER BY updated_at LIMIT ?)`
 )
 
 // plain removes by one of these, and adds to count.

@@ -9,7 +9,7 @@ import (
 )
 
 // deliveryColumns are what scanDelivery reads, of a table called d.
-const deliveryColumns = `d.n, d.id, d.webhook_id, d.position, d.state, d.reason, d.parent, d.count, d.attempts, d.created_at, d.first_attempt, d.finished_at`
+const deliveryColumns = `d.n, d.id, d.webhook_id, d.position, d.state, d.reason, d.parent, d.count, d.attempts, d.created_at, d.first_attempt, d.finished_at, d.error_class, d.last_error`
 
 // delivery is one as stored.
 type delivery struct {
@@ -25,7 +25,7 @@ func (d *delivery) open() bool {
 func scanDelivery(r row) (delivery, error) {
 	var d delivery
 	err := r.Scan(&d.n, &d.ID, &d.WebhookID, &d.position, &d.State, &d.Reason, &d.Parent, &d.Count, &d.Attempts,
-		at{&d.CreatedAt}, atMaybe{&d.FirstAttempt}, atMaybe{&d.FinishedAt})
+		at{&d.CreatedAt}, atMaybe{&d.FirstAttempt}, atMaybe{&d.FinishedAt}, &d.ErrorClass, &d.LastError)
 	return d, err
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -21,12 +23,16 @@ func (t *tx) record(f tocsin.Fence, o tocsin.Outcome, held error) error {
 	if err != nil {
 		return err
 	}
-	repeated, err := t.endAttempt(d, o)
+	began, repeated, err := t.endAttempt(d, o)
 	if err != nil || !d.open() || repeated {
 		return err
 	}
-	delivered, err := t.settle(d, o)
+	delivered, moved, err := t.settle(d, o)
 	if err != nil {
+		return err
+	}
+	took := min(max(0, t.now.Sub(began).Milliseconds()), math.MaxInt32)
+	if err := t.note(d.WebhookID, delta{Balance: moved, took: took, failed: o.State != tocsin.DeliveryDelivered && delivered == 0}); err != nil {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(o.Refs)) {
@@ -39,7 +45,7 @@ func (t *tx) record(f tocsin.Fence, o tocsin.Outcome, held error) error {
 }
 
 // endAttempt stores how the attempt ended. Its beginning stays what the store said.
-func (t *tx) endAttempt(d delivery, o tocsin.Outcome) (repeated bool, err error) {
+func (t *tx) endAttempt(d delivery, o tocsin.Outcome) (began time.Time, repeated bool, err error) {
 	a := o.Attempt
 	var opened tocsin.Attempt
 	err = t.get(`SELECT recorded, body FROM attempts WHERE delivery = ? AND number = ?`, []any{d.n, a.Number}, &repeated, inJSON{&opened})
@@ -47,7 +53,7 @@ func (t *tx) endAttempt(d delivery, o tocsin.Outcome) (repeated bool, err error)
 	case err == nil:
 		a.StartedAt = opened.StartedAt
 	case !errors.Is(err, sql.ErrNoRows):
-		return false, err
+		return began, false, err
 	}
 	if repeated && opened.FinishedAt != nil {
 		a.FinishedAt = opened.FinishedAt
@@ -57,29 +63,35 @@ func (t *tx) endAttempt(d delivery, o tocsin.Outcome) (repeated bool, err error)
 	}
 	body, err := asJSON(a)
 	if err != nil {
-		return false, err
+		return began, false, err
 	}
 	refused := o.State != tocsin.DeliveryDelivered && !o.Unsure
 	_, err = t.exec(`INSERT INTO attempts (delivery, number, recorded, refused, body) VALUES (?, ?, 1, ?, ?)
 		ON CONFLICT DO UPDATE SET recorded = 1, refused = excluded.refused, body = excluded.body`, d.n, a.Number, refused, body)
-	return repeated, err
+	return a.StartedAt, repeated, err
 }
 
-// settle moves the delivery and its events, and returns how many were delivered.
-func (t *tx) settle(d delivery, o tocsin.Outcome) (delivered int, err error) {
+// settle moves the delivery and its events, and returns how many were delivered, and what that
+// moves in the ledger.
+func (t *tx) settle(d delivery, o tocsin.Outcome) (delivered int, moved tocsin.Balance, err error) {
 	reason, finished := o.Reason, any(micros(t.now))
 	switch o.State {
 	case tocsin.DeliveryDelivered, tocsin.DeliveryDead, tocsin.DeliverySplit:
-		if delivered, err = t.scatter(d, o); err != nil {
-			return 0, err
+		if delivered, moved, err = t.scatter(d, o); err != nil {
+			return 0, moved, err
 		}
 	case tocsin.DeliveryReady:
 		reason, finished = "", nil
 	default:
-		return 0, fmt.Errorf("an attempt cannot end in state %q", o.State)
+		return 0, moved, fmt.Errorf("an attempt cannot end in state %q", o.State)
 	}
-	_, err = t.exec(`UPDATE deliveries SET state = ?, reason = ?, finished_at = ? WHERE n = ?`, string(o.State), reason, finished, d.n)
-	return delivered, err
+	class, said := d.ErrorClass, d.LastError
+	if o.Attempt.Error != "" {
+		class, said = o.Attempt.ErrorClass, o.Attempt.Error
+	}
+	_, err = t.exec(`UPDATE deliveries SET state = ?, reason = ?, finished_at = ?, error_class = ?, last_error = ? WHERE n = ?`,
+		string(o.State), reason, finished, class, said, d.n)
+	return delivered, moved, err
 }
 
 // members returns the events that are owed, by place.
@@ -93,19 +105,18 @@ func (t *tx) members(n int64) ([]member, error) {
 // scatter sends each owed event where the outcome says: to a child, dead, or
 // delivered. Places count the events as they were claimed. Events that were delivered
 // earlier keep their bucket whatever becomes of them now.
-func (t *tx) scatter(d delivery, o tocsin.Outcome) (delivered int, err error) {
+func (t *tx) scatter(d delivery, o tocsin.Outcome) (delivered int, moved tocsin.Balance, err error) {
 	members, err := t.members(d.n)
 	if err != nil {
-		return 0, err
+		return 0, moved, err
 	}
 	left, err := t.bear(d, o, members)
 	if err != nil {
-		return 0, err
+		return 0, moved, err
 	}
-	delta := tocsin.Balance{}
 	tally := func(m member, bucket *int64) {
 		if m.bucket == inFlight {
-			delta.InFlight--
+			moved.InFlight--
 			*bucket++
 		}
 	}
@@ -113,15 +124,15 @@ func (t *tx) scatter(d delivery, o tocsin.Outcome) (delivered int, err error) {
 		reason, dead := o.Dead[i]
 		switch {
 		case dead:
-			tally(m, &delta.Dead)
+			tally(m, &moved.Dead)
 			if err := t.place(bucketDead, reason, `place = ?4`, d.n, m.place); err != nil {
-				return 0, err
+				return 0, moved, err
 			}
 		case o.State == tocsin.DeliveryDead:
-			tally(m, &delta.Dead)
+			tally(m, &moved.Dead)
 		default:
 			delivered++
-			tally(m, &delta.Delivered)
+			tally(m, &moved.Delivered)
 		}
 	}
 	rest, reason := bucketDelivered, ""
@@ -129,9 +140,9 @@ func (t *tx) scatter(d delivery, o tocsin.Outcome) (delivered int, err error) {
 		rest, reason = bucketDead, o.Reason
 	}
 	if err := t.place(rest, reason, `owed`, d.n); err != nil {
-		return 0, err
+		return 0, moved, err
 	}
-	return delivered, t.count(d.WebhookID, delta)
+	return delivered, moved, nil
 }
 
 // place ends what is owed of a delivery in a bucket, for some of its events.

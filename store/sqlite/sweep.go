@@ -168,7 +168,7 @@ func (db *DB) Prunable(ctx context.Context, r tocsin.Retention) (p tocsin.Pruned
 			return micros(t.now.Add(-keep))
 		}
 		return t.get(prunable, []any{before(r.History), before(r.Keys), before(r.Audit), before(r.Refs), before(sweep.RepeatsKept), before(auditOpen)},
-			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents)
+			&p.Deliveries, &p.Attempts, &p.Suppressed, &p.Events, &p.Keys, &p.Audit, &p.Refs, &p.Incidents, &p.Rejections)
 	})
 	return p, err
 }
@@ -191,4 +191,5 @@ SELECT (SELECT count(*) FROM deliveries WHERE finished_at < ?1),
 		AND (k.seq IN (SELECT seq FROM old_events) OR NOT EXISTS (SELECT 1 FROM events e WHERE e.seq = k.seq))),
 	(SELECT count(*) FROM audit WHERE at < ?3 AND (outcome <> '' OR at < ?6)) + (SELECT count(*) FROM replays WHERE finished_at < ?3) + (SELECT count(*) FROM mutes WHERE ends_at < ?3),
 	(SELECT count(*) FROM refs WHERE updated_at < ?4) + (SELECT count(*) FROM repeats WHERE at < ?5),
-	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < ?1)`
+	(SELECT count(*) FROM incidents WHERE state = 'resolved' AND resolved_at < ?1),
+	(SELECT count(*) FROM rejections WHERE at < ?1)`

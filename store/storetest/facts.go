@@ -12,6 +12,15 @@ import (
 var factCases = []testCase{
 	{"Backlog of a store that owes nothing", backlogOfNothing},
 	{"Backlog says who owes most, and since when", backlogOf},
+	{"Series agrees with the ledger, folded or not", seriesOf},
+	{"Series of nothing, and of a window that is none", seriesOfNothing},
+	{"Series counts each event once", seriesEvents},
+	{"WebhookFacts of several at once", factsOf},
+	{"WebhookFacts looks at the latest attempts", factsRecent},
+	{"a delivery says why it failed last", deliverySays},
+	{"FindWebhooks by each field", findWebhooks},
+	{"FindWebhooks, page by page", findPages},
+	{"Rejected, newest first, no more than are kept", rejected},
 }
 
 func (k *kit) backlog(limit int) ([]tocsin.Backlog, tocsin.BacklogTotal) {
@@ -27,6 +36,14 @@ func (k *kit) isEqual(what string, got, want any, ignore ...cmp.Option) {
 	if diff := cmp.Diff(want, got, append(ignore, cmpopts.EquateEmpty())...); diff != "" {
 		k.t.Fatalf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// folded runs what holds before Fold and after it.
+func (k *kit) folded(check func()) {
+	k.t.Helper()
+	check()
+	k.ok(k.s.Fold(k.ctx))
+	check()
 }
 
 func backlogOfNothing(k *kit) {
@@ -56,8 +73,7 @@ func backlogOf(k *kit) {
 	k.owe(2, 3, much.ID)
 	f := k.begin(little.ID).Fence
 	k.plan(f, 2)
-	for round, fold := range []func(){func() {}, func() { k.ok(k.s.Fold(k.ctx)) }} {
-		fold()
+	k.folded(func() {
 		top, total := k.backlog(10)
 		k.isEqual("who owes", top, []tocsin.Backlog{
 			{WebhookID: much.ID, Name: "much", Channel: "webhook", State: tocsin.StateActive, Pending: 5},
@@ -75,9 +91,9 @@ func backlogOf(k *kit) {
 		k.same("the first alone", []string{top[0].Name}, []string{"much"})
 		k.same("owing, whatever the limit", total.Owing, 2)
 		if top, _ = k.backlog(0); len(top) > 0 {
-			k.t.Fatalf("round %d: got %d for limit 0", round, len(top))
+			k.t.Fatalf("got %d for limit 0", len(top))
 		}
-	}
+	})
 }
 
 // within checks that a moment lies between two.

@@ -52,6 +52,7 @@ func (w *walk) check() {
 	balances := CheckLedger(w.t, w.s)
 	for _, h := range w.hooks {
 		w.same("accepted by "+h.Name, balances[h.ID].Accepted, w.accepted[h.ID])
+		w.agrees(h.Name, w.series(h.ID, time.Hour).Total, balances[h.ID])
 	}
 }
 

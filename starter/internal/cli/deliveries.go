@@ -26,11 +26,11 @@ func deliveryPath(id, more string) string { return "/v1/deliveries/" + url.PathE
 
 func (p *program) deliveriesList() *cobra.Command {
 	var flags listFlags
-	var webhook, state string
+	var webhook, state, kind string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List deliveries, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := flags.query(map[string]string{"state": state})
+			query, err := flags.query(map[string]string{"state": state, "type": kind})
 			if err != nil {
 				return err
 			}
@@ -54,6 +54,7 @@ func (p *program) deliveriesList() *cobra.Command {
 	flags.bind(cmd)
 	cmd.Flags().StringVar(&webhook, "webhook", "", "only of this webhook, by `NAME` or id")
 	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: ready, sending, delivered, dead, split, cancelled")
+	cmd.Flags().StringVar(&kind, "type", "", "only with an event of this alert `TYPE`")
 	return cmd
 }
 

@@ -15,7 +15,7 @@ import (
 
 func (p *program) events() *cobra.Command {
 	return group(&cobra.Command{Use: "events", Aliases: []string{"event"}, Short: "Report events and see where they went"},
-		p.eventsSend(), p.eventsList(), p.eventsWhy())
+		p.eventsSend(), p.eventsList(), p.eventsWhy(), p.eventsRejections())
 }
 
 // listFlags are the flags of every list.

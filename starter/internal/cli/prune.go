@@ -83,8 +83,8 @@ func (p *program) printPruned(v tocsin.Pruned, what string) error {
 	if p.output == "json" {
 		return printJSON(p.Stdout, v)
 	}
-	t := newTable(p.Stdout, "DELIVERIES", "ATTEMPTS", "SUPPRESSED", "EVENTS", "KEYS", "AUDIT", "REFS", "INCIDENTS")
-	t.row(v.Deliveries, v.Attempts, v.Suppressed, v.Events, v.Keys, v.Audit, v.Refs, v.Incidents)
+	t := newTable(p.Stdout, "DELIVERIES", "ATTEMPTS", "SUPPRESSED", "EVENTS", "KEYS", "AUDIT", "REFS", "INCIDENTS", "REJECTIONS")
+	t.row(v.Deliveries, v.Attempts, v.Suppressed, v.Events, v.Keys, v.Audit, v.Refs, v.Incidents, v.Rejections)
 	if err := t.flush(); err != nil {
 		return err
 	}
