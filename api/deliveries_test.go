@@ -133,7 +133,13 @@ func TestQueriesAreChecked(t *testing.T) {
 		{"/v1/deliveries?cursor=nonsense", "cursor", ""},
 		{"/v1/webhooks?limit=0", "limit", "1 to 1000"},
 		{"/v1/webhooks?cursor=no%20cursor", "cursor", "is not a cursor"},
-		{"/v1/webhooks?state=active", "state", "unknown"},
+		{"/v1/webhooks?state=deleted", "state", "active, paused, failing, disabled"},
+		{"/v1/webhooks?channel=pigeon", "channel", "webhook"},
+		{"/v1/webhooks?text=x", "text", "unknown"},
+		{"/v1/activity?window=2h", "window", "1h, 24h"},
+		{"/v1/activity?step=1m", "step", "unknown"},
+		{"/v1/deliveries?typ=custom.x", "typ", `did you mean "type"?`},
+		{"/v1/audit?nam=x", "nam", `did you mean "name"?`},
 	} {
 		p := k.refused(http.StatusUnprocessableEntity, tocsin.CodeInvalid, "GET", test.path, "")
 		if got := p.says(t, test.field); !strings.Contains(got, test.say) {

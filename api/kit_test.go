@@ -276,6 +276,20 @@ func (f *fragile) Balances(ctx context.Context) ([]tocsin.Balance, error) {
 	return f.Store.Balances(ctx)
 }
 
+func (f *fragile) FindWebhooks(ctx context.Context, q tocsin.WebhookQuery) ([]tocsin.Webhook, string, error) {
+	if err := f.fail(); err != nil {
+		return nil, "", err
+	}
+	return f.Store.FindWebhooks(ctx, q)
+}
+
+func (f *fragile) WebhookFacts(ctx context.Context, ids ...string) (map[string]tocsin.WebhookFacts, error) {
+	if err := f.fail(); err != nil {
+		return nil, err
+	}
+	return f.Store.WebhookFacts(ctx, ids...)
+}
+
 func (f *fragile) Ping(ctx context.Context) error {
 	if err := f.fail(); err != nil {
 		return err
