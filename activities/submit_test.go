@@ -1,13 +1,18 @@
 package activities_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/activities"
@@ -20,24 +25,29 @@ import (
 func TestRejectionsAreKept(t *testing.T) {
 	onBoth(t, func(t *testing.T, s tocsin.Store) {
 		w := storetest.MustCreate(t, s, "w")
-		in, err := ingest.New(ingest.Config{Store: s, Conductor: &conductor{}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		a := newActivities(s, newReceiver())
-		a.Submit, a.Decode = in, ingest.Decode
+		a.Submit, a.Decode = ingestInto(t, s), ingest.Decode
 		long := strings.Repeat("ü", 2000)
 		batch := activities.SubmitBatch{WebhookID: w.ID, Signals: []activities.SubmitInput{
 			{Events: json.RawMessage(`[{"id":"good","source":"/s","type":"custom.x"},{"id":"bad","source":"/s","type":"nonsense"}]`)},
 			{Events: json.RawMessage(`"no event"`)},
 			{Events: json.RawMessage(`[{"id":"` + long + `","source":"/s","type":"custom.x"}]`)},
 		}}
-		env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
-		env.RegisterActivity(a.SubmitEvents)
-		for range 2 {
-			if _, err := env.ExecuteActivity(a.SubmitEvents, batch); err != nil {
-				t.Fatal(err)
+		ended := errors.New("the worker died after it had stored everything")
+		env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.SubmitBatch) error {
+			_, err := a.SubmitEvents(ctx, in)
+			if err == nil && activity.GetInfo(ctx).Attempt == 1 {
+				err = ended
 			}
+			return err
+		}, activity.RegisterOptions{Name: "SubmitEvents"})
+		env.ExecuteWorkflow(func(ctx workflow.Context) error {
+			ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
+			return workflow.ExecuteActivity(ctx, "SubmitEvents", batch).Get(ctx, nil)
+		})
+		if err := env.GetWorkflowError(); err != nil {
+			t.Fatal(err)
 		}
 		got, _, err := s.Rejected(t.Context(), w.ID, tocsin.Page{Limit: 100})
 		if err != nil {

@@ -60,7 +60,7 @@ func isUnavailable(err error) bool {
 	if errors.As(err, &server) {
 		switch server.Code {
 		case "25006", // read-only: a standby
-			"3D000", "42P01", // no such database, no such table: not set up yet
+			"3D000", "42P01", "42703", // no such database, table or column: not set up, or not migrated yet
 			"55P03": // lock timeout
 			return true
 		}

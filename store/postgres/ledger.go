@@ -51,8 +51,9 @@ func (m ledgerMoves) queueWith(t *tx, events int) {
 		return
 	}
 	t.queue(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed, events)
-		SELECT *, CASE WHEN row_number() OVER () = 1 THEN nullif($8::integer, 0) END
-		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])`,
+		SELECT d.webhook_id, d.accepted, d.delivered, d.pending, d.in_flight, d.dead, d.suppressed, CASE WHEN d.place = 1 THEN nullif($8::integer, 0) END
+		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+			WITH ORDINALITY AS d (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed, place)`,
 		ids, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], events)
 }
 

@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,10 +126,17 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) (deliverie
 	f.add(q.WebhookID != "", "d.webhook_id = ?", q.WebhookID)
 	f.add(q.State != "", "d.state = ?", string(q.State))
 	f.add(!q.Since.IsZero(), "d.created_at >= ?", micros(q.Since))
-	f.add(q.Type != "", `EXISTS (SELECT 1 FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq WHERE m.delivery = d.n AND e.type = ?)`, q.Type)
 	f.add(!q.Until.IsZero(), "d.created_at < ?", micros(q.Until))
 	var found []delivery
+	var edge int64
 	err = db.read(ctx, "listing deliveries", func(t *tx) error {
+		if q.Type != "" {
+			if edge, err = t.edge(f); err != nil {
+				return err
+			}
+			f.add(edge > 0, "d.n >= ?", edge)
+			f.add(true, `EXISTS (SELECT 1 FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq WHERE m.delivery = d.n AND e.type = ?)`, q.Type)
+		}
 		found, err = list(t, scanDelivery, `SELECT `+deliveryColumns+` FROM deliveries d`+f.String()+` ORDER BY d.n DESC LIMIT ?`, append(f.args, limit)...)
 		return err
 	})
@@ -134,10 +144,25 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) (deliverie
 		return nil, "", err
 	}
 	found, next = cut(found, q.Limit, func(d delivery) int64 { return d.n })
+	if next == "" && edge > 0 {
+		next = strconv.FormatInt(edge, 10)
+	}
 	for _, d := range found {
 		deliveries = append(deliveries, d.Delivery)
 	}
 	return deliveries, next, nil
+}
+
+// searchWindow is how many deliveries a page looks at for what no index finds.
+const searchWindow = 5000
+
+// edge is the number of the last delivery of a window; 0 when there are fewer.
+func (t *tx) edge(f filter) (n int64, err error) {
+	err = t.get(`SELECT d.n FROM deliveries d`+f.String()+` ORDER BY d.n DESC LIMIT 1 OFFSET ?`, append(slices.Clone(f.args), searchWindow-1), &n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // Delivery implements tocsin.History.

@@ -188,6 +188,9 @@ func deliveryFilters(k *kit) {
 	page := tocsin.Page{Limit: 5}
 	k.same("by webhook", k.deliveries(tocsin.DeliveryQuery{Page: page, WebhookID: a.ID}), []string{first})
 	k.same("by state", k.deliveries(tocsin.DeliveryQuery{Page: page, State: tocsin.DeliveryReady}), []string{other})
+	k.same("by type", k.deliveries(tocsin.DeliveryQuery{Page: page, Type: "custom.storetest"}), []string{other, first})
+	k.same("by type and webhook", k.deliveries(tocsin.DeliveryQuery{Page: page, Type: "custom.storetest", WebhookID: a.ID}), []string{first})
+	k.same("by another type", k.deliveries(tocsin.DeliveryQuery{Page: page, Type: "custom.other"}), []string(nil))
 	k.same("by both", k.deliveries(tocsin.DeliveryQuery{Page: page, WebhookID: b.ID, State: tocsin.DeliveryDead}), []string(nil))
 	k.same("since", k.deliveries(tocsin.DeliveryQuery{Page: page, Since: at}), []string{other})
 	k.same("until", k.deliveries(tocsin.DeliveryQuery{Page: page, Until: at}), []string{first})
