@@ -62,22 +62,29 @@ func migrations() ([]migration, error) {
 // them. A schema newer than this program is an *Error with CodeConflict that names both
 // versions.
 func (db *DB) Migrate(ctx context.Context) error {
+	_, _, err := db.MigrateWith(ctx, func(int, int, string) {})
+	return err
+}
+
+// MigrateWith implements tocsin.Inspector.
+func (db *DB) MigrateWith(ctx context.Context, progress func(done, total int, next string)) (from, to int, err error) {
 	all, err := migrations()
 	if err != nil {
-		return fmt.Errorf("reading migrations: %w", err)
+		return 0, 0, fmt.Errorf("reading migrations: %w", err)
 	}
 	pooled, err := db.pool.Acquire(ctx)
 	if err != nil {
-		return wrap("migrating store", err)
+		return 0, 0, wrap("migrating store", err)
 	}
 	// The session ends with the call, and its lock and settings with it.
-	m := &migrating{conn: pooled.Hijack(), all: all, lockTimeout: db.migrationLockTimeout}
+	m := &migrating{conn: pooled.Hijack(), all: all, lockTimeout: db.migrationLockTimeout, progress: progress}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
 		_ = m.conn.Close(ctx) // it is done with either way
 	}()
-	return wrap("migrating store", m.run(ctx))
+	err = m.run(ctx)
+	return m.from, m.to, wrap("migrating store", err)
 }
 
 // migrating is one call of Migrate, on a session of its own.
@@ -85,6 +92,8 @@ type migrating struct {
 	conn        *pgx.Conn
 	all         []migration
 	lockTimeout time.Duration
+	progress    func(done, total int, next string)
+	from, to    int // versions
 }
 
 func (m *migrating) run(ctx context.Context) error {
@@ -107,13 +116,16 @@ func (m *migrating) run(ctx context.Context) error {
 	if have > len(m.all) {
 		return tocsin.Errorf(tocsin.CodeConflict, "the store's schema has version %d, newer than this program's %d: use a newer program", have, len(m.all))
 	}
+	m.from, m.to = have, have
 	for i, next := range m.all[have:] {
+		m.progress(i, len(m.all)-have, next.name)
 		if have == 0 { // nobody uses it yet: what others need not wait for takes longer
 			next.sql = strings.NewReplacer(alone, "", " CONCURRENTLY", "").Replace(next.sql)
 		}
 		if err := m.apply(ctx, have+i+1, next); err != nil {
 			return fmt.Errorf("applying %s: %w", next.name, err)
 		}
+		m.to++
 	}
 	return nil
 }

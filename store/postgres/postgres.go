@@ -109,11 +109,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading migrations: %w", err)
 	}
-	var have int
-	err = db.pool.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&have)
-	if isState(err, "42P01") { // no such table
-		have, err = 0, nil
-	}
+	have, err := db.schema(ctx)
 	if err != nil {
 		return wrap("pinging store", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ var migrations embed.FS
 // migration is one file: "0001_init.sql" is version 1.
 type migration struct {
 	version int
+	name    string
 	text    string
 }
 
@@ -37,7 +39,7 @@ func loadMigrations() ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, migration{version, string(text)})
+		all = append(all, migration{version, path.Base(name), string(text)})
 	}
 	return all, nil
 }
@@ -45,30 +47,45 @@ func loadMigrations() ([]migration, error) {
 // Migrate implements tocsin.Store: each version that is missing, in a transaction of its
 // own.
 func (db *DB) Migrate(ctx context.Context) error {
-	all, err := loadMigrations()
-	if err != nil {
-		return fmt.Errorf("reading migrations: %w", err)
-	}
-	from := -1
-	for done := false; !done && err == nil; {
-		err = db.write(ctx, "migrating store "+db.path, func(t *tx) (err error) {
-			stored, err := t.migrate(all, db.path)
-			if from < 0 {
-				from = stored
-			}
-			done = stored >= len(all)
-			return err
-		})
-	}
-	if err == nil && from < len(all) {
-		db.logger.InfoContext(ctx, "store migrated", "path", db.path, "from", from, "to", len(all))
-	}
+	_, _, err := db.MigrateWith(ctx, nothing)
 	return err
 }
 
+// MigrateWith implements tocsin.Inspector.
+func (db *DB) MigrateWith(ctx context.Context, progress func(done, total int, next string)) (from, to int, err error) {
+	all, err := loadMigrations()
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading migrations: %w", err)
+	}
+	from = -1
+	for done := false; !done && err == nil; {
+		err = db.write(ctx, "migrating store "+db.path, func(t *tx) (err error) {
+			stored, err := t.migrate(all, db.path, func(stored int) {
+				if from < 0 {
+					from = stored
+				}
+				progress(stored-from, len(all)-from, all[stored].name)
+			})
+			if err != nil {
+				return err
+			}
+			if from < 0 {
+				from = stored
+			}
+			to, done = min(stored+1, len(all)), stored >= len(all)
+			return nil
+		})
+	}
+	from = max(from, 0)
+	if err == nil && from < len(all) {
+		db.logger.InfoContext(ctx, "store migrated", "path", db.path, "from", from, "to", len(all))
+	}
+	return from, to, err
+}
+
 // migrate applies the next version that is missing, if any, and returns the one stored
-// before.
-func (t *tx) migrate(all []migration, path string) (stored int, err error) {
+// before. It tells of that before it begins.
+func (t *tx) migrate(all []migration, path string, begin func(stored int)) (stored int, err error) {
 	if err := t.script(`CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`); err != nil {
 		return 0, err
 	}
@@ -78,6 +95,7 @@ func (t *tx) migrate(all []migration, path string) (stored int, err error) {
 	if err := notNewer(stored, len(all), path); err != nil || stored == len(all) {
 		return stored, err
 	}
+	begin(stored)
 	next := all[stored]
 	if err := t.script(next.text); err != nil {
 		return stored, fmt.Errorf("version %d: %w", next.version, err)
