@@ -31,6 +31,8 @@ type Config struct {
 	// Hosts are the Host headers allowed when Open, with a port ("localhost:8080") or
 	// for any port ("localhost"). Empty allows the names of loopback on any port.
 	Hosts []string
+	// Version is the program's, for those who hold a key; "" is "dev".
+	Version string
 	// Registry takes this package's metrics and is served at /metrics. Nil makes one.
 	Registry *prometheus.Registry
 	// Logger takes what callers are not told. Nil is slog.Default().
@@ -60,6 +62,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.Catalog == nil {
 		c.Catalog = catalog.Default()
+	}
+	if c.Version == "" {
+		c.Version = "dev"
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

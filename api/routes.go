@@ -107,6 +107,7 @@ func (s *server) operationRoutes() []route {
 		changes("POST", "/v1/incidents/{id}/acknowledge", "incident.acknowledge", s.changeIncident(tocsin.IncidentAcknowledged)),
 		changes("POST", "/v1/incidents/{id}/resolve", "incident.resolve", s.changeIncident(tocsin.IncidentResolved)),
 
+		reads("/v1/whoami", scopeAny, s.whoami),
 		reads("/v1/keys", ScopeAdmin, s.listKeys),
 		changes("POST", "/v1/keys", "key.create", s.createKey),
 		changes("DELETE", "/v1/keys/{id}", "key.delete", s.deleteKey),

@@ -34,7 +34,7 @@ func (a *App) startAPI(p parts) error {
 	})
 	handler, err := api.New(api.Config{
 		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Catalog: p.catalog,
-		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Registry: a.registry, Logger: a.log,
+		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Version: a.cfg.Version, Registry: a.registry, Logger: a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("setting up the API: %w", err)
