@@ -103,6 +103,7 @@ type Settings struct {
 	listen, databaseURL, publicURL, egressAllow string
 	metricsListen, logLevel, logFormat, slots   string
 	migrate                                     bool
+	retention                                   func() (tocsin.Retention, error)
 }
 
 // Bind declares the flags of a process with these roles. getenv is os.Getenv, or a
@@ -122,6 +123,7 @@ func Bind(flags *flag.FlagSet, roles Roles, getenv func(string) string) *Setting
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "further `address` for /metrics, /-/healthy and /-/ready (TOCSIN_METRICS_LISTEN)")
 	flags.StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (TOCSIN_LOG_LEVEL; default info)")
 	flags.StringVar(&s.logFormat, "log-format", "", "text or json (TOCSIN_LOG_FORMAT; default text)")
+	s.retention = BindRetention(flags, getenv)
 	flags.BoolVar(&s.migrate, "migrate", false, "bring the store's schema up to date before starting")
 	return s
 }
@@ -160,7 +162,7 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 	if err != nil {
 		return Config{}, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_EGRESS_ALLOW: %w", err)
 	}
-	retention, err := ParseRetention(s.getenv)
+	retention, err := s.retention()
 	if err != nil {
 		return Config{}, err
 	}

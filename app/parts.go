@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"log/slog"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
@@ -30,7 +30,7 @@ func (a *App) openStore(ctx context.Context) error {
 		a.cleanup("store", func(context.Context) error { return store.Close() })
 	}
 	if a.cfg.Migrate {
-		if err := a.store.Migrate(ctx); err != nil {
+		if err := migrateAtStart(ctx, a.store); err != nil {
 			return fmt.Errorf("migrating the store: %w", err)
 		}
 	}
@@ -47,13 +47,9 @@ func (a *App) openTemporal() error {
 	if a.temporal != nil {
 		return nil
 	}
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := temporalOptions(a.log, a.cfg.Version)
 	if err != nil {
-		return tocsin.Errorf(tocsin.CodeInvalid, "reading the TEMPORAL_* settings: %w", err)
-	}
-	options.Logger = sdklog.NewStructuredLogger(a.log)
-	if options.Identity == "" {
-		options.Identity = identity()
+		return err
 	}
 	if options.Namespace != "" {
 		a.cfg.Namespace = options.Namespace
@@ -68,13 +64,17 @@ func (a *App) openTemporal() error {
 	return nil
 }
 
-// identity names this process in Temporal's lists of workers and in histories.
-func identity() string {
-	host, err := os.Hostname()
+// temporalOptions are what the TEMPORAL_* variables say.
+func temporalOptions(log *slog.Logger, version string) (client.Options, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		host = "unknown"
+		return options, tocsin.Errorf(tocsin.CodeInvalid, "reading the TEMPORAL_* settings: %w", err)
 	}
-	return fmt.Sprintf("tocsin %d@%s", os.Getpid(), host)
+	options.Logger = sdklog.NewStructuredLogger(log)
+	if options.Identity == "" {
+		options.Identity = workflows.Identity("tocsin", version)
+	}
+	return options, nil
 }
 
 // parts are the objects that both roles use.

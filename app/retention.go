@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"time"
@@ -45,6 +46,24 @@ func ParseRetention(getenv func(string) string) (tocsin.Retention, error) {
 		return r, tocsin.Errorf(tocsin.CodeInvalid, "%w", err)
 	}
 	return r, nil
+}
+
+// BindRetention declares flags for what ParseRetention reads, and returns what reads both,
+// the flags first.
+func BindRetention(flags *flag.FlagSet, getenv func(string) string) func() (tocsin.Retention, error) {
+	given := map[string]*string{
+		"TOCSIN_RETENTION":       flags.String("retention", "", "how long finished deliveries and events are kept, as a `duration` (TOCSIN_RETENTION; default 30d)"),
+		"TOCSIN_DEDUPE_WINDOW":   flags.String("dedupe-window", "", "how long an event's source and id are remembered, as a `duration` (TOCSIN_DEDUPE_WINDOW; default 30d)"),
+		"TOCSIN_AUDIT_RETENTION": flags.String("audit-retention", "", "how long the audit log is kept, as a `duration` (TOCSIN_AUDIT_RETENTION; default 365d)"),
+	}
+	return func() (tocsin.Retention, error) {
+		return ParseRetention(func(name string) string {
+			if text := given[name]; text != nil && *text != "" {
+				return *text
+			}
+			return getenv(name)
+		})
+	}
 }
 
 // checkRetention refuses keys that go before the events they stand for: those would be

@@ -18,7 +18,7 @@ import (
 var version string
 
 func main() {
-	cfg, err := dev.ParseFlags(os.Args[1:], os.Getenv)
+	cfg, err := dev.ParseFlags(os.Args[1:], os.Getenv, os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}

@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/app"
 )
 
 // Config says where tocsin-dev keeps its data and listens.
@@ -29,6 +32,8 @@ type Config struct {
 	// Demo creates a webhook of each kind that delivers to the inbox, and sends an event
 	// of every alert type.
 	Demo bool
+	// Retention says how long things are kept; the zero value is app.DefaultRetention.
+	Retention tocsin.Retention
 	// Version is the program's own; "" is found out.
 	Version string
 	// Out gets the addresses, Err warnings and errors; nil is standard output and error.
@@ -38,16 +43,37 @@ type Config struct {
 	LogLevel string
 }
 
-// ParseFlags reads the command line, then TOCSIN_DATA_DIR and TOCSIN_LOG_LEVEL. It opens
-// nothing. flag.ErrHelp when help was asked for.
-func ParseFlags(args []string, getenv func(string) string) (Config, error) {
+// ParseFlags reads the command line, then TOCSIN_DATA_DIR, TOCSIN_LOG_LEVEL, and what
+// app.ParseRetention reads. It opens nothing. flag.ErrHelp when help was asked for, after
+// it was written to help.
+func ParseFlags(args []string, getenv func(string) string, help io.Writer) (Config, error) {
 	var cfg Config
 	flags := flag.NewFlagSet("tocsin-dev", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "tocsin-dev runs all of Tocsin in one process on SQLite, for development.")
-		fmt.Fprintln(flags.Output(), "\nusage: tocsin-dev [flags]")
+	flags.SetOutput(io.Discard)
+	retention := bind(flags, &cfg, getenv)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(help)
+		fmt.Fprintln(help, "tocsin-dev runs all of Tocsin in one process on SQLite, for development.")
+		fmt.Fprintln(help, "\nusage: tocsin-dev [flags]")
 		flags.PrintDefaults()
+		return cfg, err
+	case err != nil:
+		return cfg, fmt.Errorf("%w; see tocsin-dev --help", err)
+	case flags.NArg() > 0:
+		return cfg, fmt.Errorf("tocsin-dev takes no arguments, only flags: %q", flags.Arg(0))
 	}
+	setDefault(&cfg.DataDir, getenv("TOCSIN_DATA_DIR"))
+	setDefault(&cfg.LogLevel, getenv("TOCSIN_LOG_LEVEL"))
+	if cfg.Retention, err = retention(); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.complete()
+}
+
+// bind declares the flags.
+func bind(flags *flag.FlagSet, cfg *Config, getenv func(string) string) (retention func() (tocsin.Retention, error)) {
 	flags.StringVar(&cfg.DataDir, "data-dir", "", "`folder` for all state (TOCSIN_DATA_DIR; default tocsin-data)")
 	flags.StringVar(&cfg.APIAddr, "api-addr", "", "loopback `address` of the HTTP API and the inbox (default "+defaultAPI+")")
 	flags.StringVar(&cfg.TemporalAddr, "temporal-addr", "", "`address` of the Temporal server (default "+defaultTemporal+")")
@@ -56,18 +82,7 @@ func ParseFlags(args []string, getenv func(string) string) (Config, error) {
 	flags.BoolVar(&cfg.TemporalOnly, "temporal-only", false, "run the Temporal server and its Web UI alone, for a tocsin serve and a tocsin-worker of your own")
 	flags.BoolVar(&cfg.Demo, "demo", false, "create a webhook of each kind, and send an event of every alert type to the inbox")
 	flags.StringVar(&cfg.LogLevel, "log-level", "", "debug, info, warn or error on standard error (TOCSIN_LOG_LEVEL; default warn)")
-	if err := flags.Parse(args); err != nil {
-		return cfg, err
-	}
-	if flags.NArg() > 0 {
-		return cfg, fmt.Errorf("tocsin-dev takes no arguments, only flags: %q", flags.Arg(0))
-	}
-	setDefault(&cfg.DataDir, getenv("TOCSIN_DATA_DIR"))
-	setDefault(&cfg.LogLevel, getenv("TOCSIN_LOG_LEVEL"))
-	if err := cfg.complete(); err != nil {
-		return cfg, err
-	}
-	return cfg, nil
+	return app.BindRetention(flags, getenv)
 }
 
 const (

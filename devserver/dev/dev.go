@@ -176,7 +176,7 @@ func (d *Dev) startTemporal(ctx context.Context) (err error) {
 	}
 	d.cleanup(func(context.Context) error { return d.temporal.Stop() })
 	d.client, err = client.DialContext(ctx, client.Options{
-		HostPort: d.temporal.Addr(), Identity: fmt.Sprintf("tocsin-dev %d", os.Getpid()), Logger: sdklog.NewStructuredLogger(d.fileLog),
+		HostPort: d.temporal.Addr(), Identity: workflows.Identity("tocsin-dev", app.Version(d.cfg.Version)), Logger: sdklog.NewStructuredLogger(d.fileLog),
 	})
 	if err != nil {
 		return fmt.Errorf("reaching temporal: %w", err)
@@ -205,6 +205,7 @@ func (d *Dev) startApp(ctx context.Context) (err error) {
 		Store: d.store, Migrate: true, SecretKey: d.ring, Temporal: d.client,
 		Listen: d.cfg.APIAddr, PublicURL: d.URL(), Open: true, Handlers: d.inbox.Handlers(),
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Retention:   d.cfg.Retention,
 		Logger:      d.log,
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func (p *program) apply(ctx context.Context, flags applyFlags) error {
 	if err != nil {
 		return err
 	}
-	planner := &planner{api: api, want: want, wanted: map[string]bool{}, prune: flags.prune}
+	planner := &planner{api: api, want: want, wanted: map[string]bool{}, prune: flags.prune, bar: p.progress("validating")}
 	for _, w := range want {
 		planner.wanted[w.name] = true
 	}
@@ -95,7 +95,7 @@ func (p *program) apply(ctx context.Context, flags applyFlags) error {
 		if err := p.confirmDeletions(steps, flags); err != nil {
 			return err
 		}
-		err = api.carryOut(ctx, text, steps)
+		err = api.carryOut(ctx, text, steps, p.progress("applying"))
 	}
 	if p.output == "json" {
 		// Also after an error: the secrets of what was created are shown only here.
@@ -182,13 +182,16 @@ func (p *program) confirm(what string) error {
 
 // carryOut applies the steps in order. When one fails, those before it stay applied:
 // applying the files again goes on from there.
-func (c *apiClient) carryOut(ctx context.Context, w io.Writer, steps []step) error {
+func (c *apiClient) carryOut(ctx context.Context, w io.Writer, steps []step, bar *progress) error {
+	defer bar.end()
 	for i := range steps {
 		s := &steps[i]
+		bar.at(int64(i), int64(len(steps)), fmt.Sprintf("%d of %d webhooks", i, len(steps)))
 		if err := c.do(ctx, s); err != nil {
 			return fmt.Errorf("%s webhook %q (step %d of %d; those before are done): %w", doing[s.Action], s.Name, i+1, len(steps), err)
 		}
 		if s.Action != keep {
+			bar.end()
 			fmt.Fprintf(w, "%s %s (%s)\n", was[s.Action], clean(s.Name), s.ID)
 		}
 		printGenerated(w, s.Generated)

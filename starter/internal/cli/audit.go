@@ -2,7 +2,6 @@ package cli
 
 import (
 	"io"
-	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +25,7 @@ made or not. Needs the scope admin.`,
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), p, http.MethodGet, "/v1/audit", query, printAudit)
+			return list(cmd.Context(), p, "/v1/audit", query, flags.paging, printAudit)
 		},
 	}
 	flags.bind(cmd)
@@ -42,8 +41,5 @@ func printAudit(w io.Writer, v page[tocsin.AuditEntry]) error {
 	for _, e := range v.Items {
 		t.row(when(&e.At), e.Actor, e.Address, e.Action, e.Name, first(e.Outcome, "not known"), e.Object, e.Detail)
 	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	return more(w, v.Next)
+	return t.flush()
 }

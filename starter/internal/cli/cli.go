@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,29 +13,21 @@ import (
 	tocsin "github.com/tocsin-alerts/tocsin"
 )
 
-// Env is the process around a command. All fields are required.
+// Env is the process around a command. All fields but Environ are required.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Version        string
-}
-
-// exitCodes is how errors leave the command line; errors.go of package tocsin names
-// the same numbers beside each code.
-var exitCodes = map[tocsin.Code]int{
-	tocsin.CodeInvalid: 2, tocsin.CodeMalformed: 2, tocsin.CodeTooLarge: 2, tocsin.CodeUnsupported: 2,
-	tocsin.CodeNotFound:     3,
-	tocsin.CodeUnauthorized: 4, tocsin.CodeForbidden: 4,
-	tocsin.CodeConflict:    5,
-	tocsin.CodeUnavailable: 6,
-	tocsin.CodeInternal:    1,
+	// Environ lists the variables there are, for mistyped ones to be found; nil: none are.
+	Environ func() []string
 }
 
 // Run runs one command and returns the exit code of the process. Errors are printed to
 // Stderr.
 func Run(ctx context.Context, env Env, args []string) int {
-	root := newRoot(env)
+	p := &program{Env: env}
+	root := p.root()
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -45,15 +36,15 @@ func Run(ctx context.Context, env Env, args []string) int {
 	if err == nil {
 		return 0
 	}
-	printError(env.Stderr, err)
-	code, known := exitCodes[tocsin.CodeOf(err)]
-	if !known {
-		code = 1
+	if p.output == "json" || wantsJSON(args) {
+		printProblem(env.Stderr, err)
+	} else {
+		printError(env.Stderr, err)
 	}
-	return code
+	return exitOf(tocsin.CodeOf(err)).number
 }
 
-const rootLong = `tocsin is a durable alert pipeline for agentic systems: producers report events,
+const rootIntro = `tocsin is a durable alert pipeline for agentic systems: producers report events,
 webhooks say who wants what, where and how often.
 
 Commands talk to the HTTP API at TOCSIN_API_URL (default http://127.0.0.1:8080) with
@@ -61,26 +52,35 @@ the key in TOCSIN_API_KEY. Only serve, migrate, keys, secrets, prune and ledger 
 open the store (TOCSIN_DATABASE_URL) themselves. Changes are written to the audit log
 (tocsin audit list) either way.
 
+With -o json every command writes one JSON document, of the API's own shape where it
+shows what the API answers; an error is a problem document (RFC 9457) on standard error.
+Long work shows how far it is on standard error, unless -o json or --quiet is given.
+
+New here? tocsin init writes a webhooks.yaml with comments, tocsin webhooks apply -f
+makes it so, and tocsin doctor checks the installation and says how to mend it.
+
 Exit codes:
-  0  done
-  1  anything not named below
-  2  bad input or usage
-  3  not found
-  4  no key, a wrong key, or a key without the scope
-  5  conflict: a name is taken, or something changed meanwhile
-  6  unavailable: the API or the store is away; try again`
+`
+
+func rootLong() string {
+	var lines []string
+	for _, e := range exitCodes {
+		lines = append(lines, fmt.Sprintf("  %d  %s", e.number, e.title))
+	}
+	return rootIntro + strings.Join(lines, "\n")
+}
 
 // program is what the commands share.
 type program struct {
 	Env
 	output string
 	apiURL string
+	quiet  bool
 }
 
-func newRoot(env Env) *cobra.Command {
-	p := &program{Env: env}
+func (p *program) root() *cobra.Command {
 	root := group(&cobra.Command{
-		Use: "tocsin", Short: "A durable alert pipeline for agentic systems", Long: rootLong,
+		Use: "tocsin", Short: "A durable alert pipeline for agentic systems", Long: rootLong(),
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if p.output != "text" && p.output != "json" {
@@ -91,12 +91,29 @@ func newRoot(env Env) *cobra.Command {
 	})
 	root.PersistentFlags().StringVarP(&p.output, "output", "o", "text", "text or json")
 	root.PersistentFlags().StringVar(&p.apiURL, "api-url", "", "`URL` of the API (TOCSIN_API_URL; default "+defaultAPIURL+")")
+	root.PersistentFlags().BoolVarP(&p.quiet, "quiet", "q", false, "do not show how far long work is")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(p.serve(), p.webhooks(), p.events(), p.deliveries(), p.incidents(), p.replay(), p.mutes(), p.ledger(),
-		p.keys(), p.secrets(), p.audit(), p.prune(), p.migrate(), p.version())
+		p.keys(), p.secrets(), p.audit(), p.prune(), p.migrate(), p.init(), p.doctor(), p.version())
+	ownCompletion(root)
+	p.completions(root)
 	return root
+}
+
+// ownCompletion makes the library's command for shells answer mistakes as ours do.
+func ownCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		group(cmd)
+		for _, shell := range cmd.Commands() {
+			shell.Args = exactly()
+		}
+	}
 }
 
 // group makes a command that only holds others: alone it prints its help, and a word
@@ -138,19 +155,9 @@ func usagef(format string, args ...any) error {
 
 // printError writes the message, then one line for each field.
 func printError(w io.Writer, err error) {
-	var e *tocsin.Error
-	if !errors.As(err, &e) || len(e.Fields) == 0 {
-		fmt.Fprintf(w, "tocsin: %s\n", clean(err.Error()))
-		return
-	}
-	headline := *e
-	headline.Fields = nil
-	text := err.Error()
-	if prefix, ok := strings.CutSuffix(text, e.Error()); ok {
-		text = prefix + headline.Error()
-	}
-	fmt.Fprintf(w, "tocsin: %s\n", clean(text))
-	for _, f := range e.Fields {
+	headline, fields := split(err)
+	fmt.Fprintf(w, "tocsin: %s\n", clean(headline))
+	for _, f := range fields {
 		fmt.Fprintf(w, "  %s\n", clean(fieldText(f)))
 	}
 }

@@ -162,7 +162,7 @@ func readProblem(resp *http.Response, body []byte) error {
 		e.Message = fmt.Sprintf("the API answered %s; is TOCSIN_API_URL right?", resp.Status)
 		return e
 	}
-	if _, known := exitCodes[pr.Code]; known {
+	if knownCode(pr.Code) {
 		e.Code = pr.Code
 	}
 	for _, text := range []string{pr.Title, pr.Detail} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,22 +39,19 @@ func (p *program) deliveriesList() *cobra.Command {
 			if webhook != "" {
 				path = webhookPath(webhook, "/deliveries")
 			}
-			return show(cmd.Context(), p, http.MethodGet, path, query, func(w io.Writer, v page[deliverySummary]) error {
+			return list(cmd.Context(), p, path, query, flags.paging, func(w io.Writer, v page[deliverySummary]) error {
 				t := newTable(w, "CREATED", "WEBHOOK", "STATE", "EVENTS", "ATTEMPTS", "FINISHED", "NEXT ATTEMPT", "ID", "REASON")
 				for _, d := range v.Items {
 					t.row(when(&d.CreatedAt), first(d.WebhookName, d.WebhookID), d.State, d.Count, d.Attempts,
 						when(d.FinishedAt), when(d.DueAt), d.ID, first(d.Reason, d.LastError))
 				}
-				if err := t.flush(); err != nil {
-					return err
-				}
-				return more(w, v.Next)
+				return t.flush()
 			})
 		},
 	}
 	flags.bind(cmd)
 	cmd.Flags().StringVar(&webhook, "webhook", "", "only of this webhook, by `NAME` or id")
-	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: ready, sending, delivered, dead, split, cancelled")
+	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: "+strings.Join(deliveryStates, ", "))
 	cmd.Flags().StringVar(&kind, "type", "", "only with an event of this alert `TYPE`")
 	return cmd
 }
@@ -160,14 +158,12 @@ func (p *program) redeliver(ctx context.Context, ids []string) error {
 		return err
 	}
 	done := []json.RawMessage{}
+	var failed []tocsin.FieldError
+	var last error
 	for _, id := range ids {
 		var raw json.RawMessage
-		if failed := api.call(ctx, http.MethodPost, deliveryPath(id, "/redeliver"), nil, nil, &raw); failed != nil {
-			if len(ids) == 1 {
-				return failed
-			}
-			printError(p.Stderr, fmt.Errorf("%s: %w", id, failed))
-			err = failed
+		if err := api.call(ctx, http.MethodPost, deliveryPath(id, "/redeliver"), nil, nil, &raw); err != nil {
+			failed, last = append(failed, tocsin.FieldError{Field: id, Message: err.Error()}), err
 			continue
 		}
 		done = append(done, raw)
@@ -175,8 +171,11 @@ func (p *program) redeliver(ctx context.Context, ids []string) error {
 			fmt.Fprintf(p.Stdout, "%s is ready again\n", clean(id))
 		}
 	}
-	if err != nil {
-		err = tocsin.Errorf(tocsin.CodeOf(err), "%d of %d were not sent again", len(ids)-len(done), len(ids))
+	switch {
+	case len(ids) == 1 && last != nil:
+		return last
+	case last != nil:
+		err = &tocsin.Error{Code: tocsin.CodeOf(last), Message: fmt.Sprintf("%d of %d were not sent again", len(failed), len(ids)), Fields: failed, Err: last}
 	}
 	if p.output == "text" {
 		return err

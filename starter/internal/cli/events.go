@@ -3,9 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,21 +18,19 @@ func (p *program) events() *cobra.Command {
 
 // listFlags are the flags of every list.
 type listFlags struct {
-	limit        int
-	cursor       string
+	paging
 	since, until string
 }
 
 func (l *listFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().IntVar(&l.limit, "limit", 100, "how many at most, 1 to 1000")
-	cmd.Flags().StringVar(&l.cursor, "cursor", "", "go on where an earlier list ended")
+	l.paging.bind(cmd)
 	cmd.Flags().StringVar(&l.since, "since", "", "not before this `TIME`: RFC 3339, or how long ago (15m, 6h, 5d)")
 	cmd.Flags().StringVar(&l.until, "until", "", "before this `TIME`")
 }
 
 // query returns the parameters, those of others without the empty ones.
 func (l *listFlags) query(others map[string]string) (url.Values, error) {
-	values := url.Values{"limit": {strconv.Itoa(l.limit)}}
+	values := url.Values{}
 	for name, text := range map[string]string{"since": l.since, "until": l.until} {
 		at, err := moment(text)
 		if err != nil {
@@ -43,9 +39,6 @@ func (l *listFlags) query(others map[string]string) (url.Values, error) {
 		if at != "" {
 			values.Set(name, at)
 		}
-	}
-	if l.cursor != "" {
-		values.Set("cursor", l.cursor)
 	}
 	for name, value := range others {
 		if value != "" {
@@ -70,15 +63,6 @@ func moment(text string) (string, error) {
 	return at.UTC().Format(time.RFC3339Nano), nil
 }
 
-// more tells on the last line how to see the next page.
-func more(w io.Writer, next string) error {
-	if next == "" {
-		return nil
-	}
-	_, err := fmt.Fprintf(w, "more with --cursor %s\n", clean(next))
-	return err
-}
-
 func (p *program) eventsList() *cobra.Command {
 	var flags listFlags
 	var kind, source, subject, severity, text string
@@ -91,15 +75,12 @@ func (p *program) eventsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), p, http.MethodGet, "/v1/events", query, func(w io.Writer, v page[tocsin.Event]) error {
+			return list(cmd.Context(), p, "/v1/events", query, flags.paging, func(w io.Writer, v page[tocsin.Event]) error {
 				t := newTable(w, "TIME", "SEVERITY", "STATUS", "TYPE", "SOURCE", "ID", "TITLE")
 				for _, e := range v.Items {
 					t.row(when(&e.Time), e.Severity, e.Status, e.Type, e.Source, e.ID, e.Title)
 				}
-				if err := t.flush(); err != nil {
-					return err
-				}
-				return more(w, v.Next)
+				return t.flush()
 			})
 		},
 	}

@@ -45,35 +45,21 @@ func incidentHelp(command, more string) string {
 }
 
 func (p *program) incidentsList() *cobra.Command {
-	var limit int
-	var cursor, state, dedupKey, since, until string
+	var flags listFlags
+	var state, dedupKey string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List incidents, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{"limit": {fmt.Sprint(limit)}}
-			for name, text := range map[string]string{"cursor": cursor, "state": state, "dedup_key": dedupKey} {
-				if text != "" {
-					query.Set(name, text)
-				}
+			query, err := flags.query(map[string]string{"state": state, "dedup_key": dedupKey})
+			if err != nil {
+				return err
 			}
-			for name, text := range map[string]string{"since": since, "until": until} {
-				at, err := moment(text)
-				if err != nil {
-					return usagef("--%s: %w", name, err)
-				}
-				if at != "" {
-					query.Set(name, at)
-				}
-			}
-			return show(cmd.Context(), p, http.MethodGet, "/v1/incidents", query, printIncidents)
+			return list(cmd.Context(), p, "/v1/incidents", query, flags.paging, printIncidents)
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most, 1 to 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where an earlier list ended")
+	flags.bind(cmd)
 	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: open, acknowledged, resolved, or unresolved for the first two")
 	cmd.Flags().StringVar(&dedupKey, "dedup-key", "", "only of the events with this `KEY`")
-	cmd.Flags().StringVar(&since, "since", "", "opened at this `TIME` or after: RFC 3339, or how long ago (15m, 6h, 5d)")
-	cmd.Flags().StringVar(&until, "until", "", "opened before this `TIME`")
 	return cmd
 }
 
@@ -82,10 +68,7 @@ func printIncidents(w io.Writer, v page[incidentView]) error {
 	for _, i := range v.Items {
 		t.row(when(&i.OpenedAt), i.State, i.Severity, i.Type, i.Title, i.Events, first(i.ResolvedBy, i.AcknowledgedBy), nextStep(i), i.ID)
 	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	return more(w, v.Next)
+	return t.flush()
 }
 
 // nextStep says where the next waiting step leads, and when.

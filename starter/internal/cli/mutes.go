@@ -29,33 +29,25 @@ suppressed; events why and the ledger say so. It counts by when an event is rece
 func mutePath(id string) string { return "/v1/mutes/" + url.PathEscape(id) }
 
 func (p *program) mutesList() *cobra.Command {
-	var limit int
-	var cursor string
+	var flags paging
 	var ended bool
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List mutes, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{"limit": {fmt.Sprint(limit)}}
-			if cursor != "" {
-				query.Set("cursor", cursor)
-			}
+			query := url.Values{}
 			if ended {
 				query.Set("ended", "true")
 			}
-			return show(cmd.Context(), p, http.MethodGet, "/v1/mutes", query, func(w io.Writer, v page[muteView]) error {
+			return list(cmd.Context(), p, "/v1/mutes", query, flags, func(w io.Writer, v page[muteView]) error {
 				t := newTable(w, "STATE", "FROM", "UNTIL", "WEBHOOKS", "MATCHES", "AUTHOR", "REASON", "ID")
 				for _, m := range v.Items {
 					t.row(m.State, when(&m.From), when(&m.Until), mutedWebhooks(m), matches(m), m.Author, m.Reason, m.ID)
 				}
-				if err := t.flush(); err != nil {
-					return err
-				}
-				return more(w, v.Next)
+				return t.flush()
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most, 1 to 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where an earlier list ended")
+	flags.bind(cmd)
 	cmd.Flags().BoolVar(&ended, "ended", false, "also those that are over")
 	return cmd
 }

@@ -61,6 +61,7 @@ type planner struct {
 	want   []wanted
 	wanted map[string]bool
 	prune  bool
+	bar    *progress
 }
 
 // plan returns the steps in an order in which they can be applied: what others refer
@@ -70,7 +71,9 @@ func (p *planner) plan(ctx context.Context) ([]step, error) {
 	var wrong complaints
 	ordered := p.order(&wrong)
 	var steps []step
-	for _, w := range ordered {
+	defer p.bar.end()
+	for i, w := range ordered {
+		p.bar.at(int64(i), int64(len(ordered)), fmt.Sprintf("%d of %d webhooks", i, len(ordered)))
 		s, err := p.try(ctx, w)
 		var refused *tocsin.Error
 		switch {

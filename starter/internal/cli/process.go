@@ -55,6 +55,12 @@ func (p *program) open(ctx context.Context) (tocsin.Store, error) {
 	return app.OpenStore(ctx, p.Getenv("TOCSIN_DATABASE_URL"), log)
 }
 
+// migratedView is what -o json says after a migration.
+type migratedView struct {
+	Done bool `json:"migrated"`
+	app.Migrated
+}
+
 func (p *program) migrate() *cobra.Command {
 	return &cobra.Command{
 		Use: "migrate", Short: "Bring the store's schema up to date", Args: exactly(),
@@ -65,11 +71,19 @@ func (p *program) migrate() *cobra.Command {
 				return err
 			}
 			defer store.Close()
-			if err := app.Migrate(cmd.Context(), store); err != nil {
+			bar := p.progress("migrating")
+			m, err := app.Migrate(cmd.Context(), store, func(done, total int, next string) {
+				bar.at(int64(done), int64(total), next)
+			})
+			bar.end()
+			if err != nil {
 				return fmt.Errorf("migrating: %w", err)
 			}
 			if p.output == "json" {
-				return printJSON(p.Stdout, map[string]bool{"migrated": true})
+				return printJSON(p.Stdout, migratedView{true, m})
+			}
+			if m.From != m.To {
+				fmt.Fprintf(p.Stdout, "migrated from version %d to %d\n", m.From, m.To)
 			}
 			_, err = io.WriteString(p.Stdout, "the schema is up to date\n")
 			return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -39,9 +40,12 @@ func (p *program) prune() *cobra.Command {
 				}
 				return p.printPruned(would, "would be removed")
 			}
+			bar := p.progress("removing")
+			all := countPrunable(cmd.Context(), store, r, bar)
 			total, err := app.Prune(cmd.Context(), store, r, func(sum tocsin.Pruned) {
-				fmt.Fprintf(p.Stderr, "removed so far: %d deliveries, %d events, %d keys\n", sum.Deliveries, sum.Events, sum.Keys)
+				bar.at(rows(sum), all, fmt.Sprintf("%d deliveries, %d events, %d keys", sum.Deliveries, sum.Events, sum.Keys))
 			})
+			bar.end()
 			if err != nil {
 				return err
 			}
@@ -58,6 +62,27 @@ func (p *program) prune() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "count, and remove nothing")
 	return cmd
+}
+
+// countFor bounds how long is counted before the removing begins, for its bar alone.
+const countFor = 10 * time.Second
+
+// countPrunable is how many rows will go; 0 where nobody watches, or it takes long.
+func countPrunable(ctx context.Context, store tocsin.Store, r tocsin.Retention, bar *progress) int64 {
+	if !bar.shows() {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, countFor)
+	defer cancel()
+	would, err := store.Prunable(ctx, r)
+	if err != nil {
+		return 0
+	}
+	return rows(would)
+}
+
+func rows(v tocsin.Pruned) int64 {
+	return v.Deliveries + v.Attempts + v.Suppressed + v.Events + v.Keys + v.Audit + v.Refs + v.Incidents
 }
 
 // retention is what the flags say, then the environment, then the defaults.

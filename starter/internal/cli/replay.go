@@ -43,7 +43,8 @@ const replayLong = `Send deliveries again, or owe events again, of one webhook. 
   all         events the webhook matches now    owed again, in new deliveries
 
 A replay is a workflow of its own: it survives restarts, and can be paused, resumed and
-cancelled. --dry-run counts and changes nothing.
+cancelled. --dry-run counts and changes nothing. --wait shows how far it is until it is
+over; Ctrl-C ends the waiting, and leaves the replay running.
 
   tocsin replay --webhook soc --what dead --since 24h --wait`
 
@@ -156,34 +157,43 @@ func notDone(v replayView) error {
 const replayPoll = time.Second
 
 // await looks at a replay until it is over, and tells on standard error how it goes.
+// Whoever stops waiting does not stop the replay.
 func (p *program) await(ctx context.Context, id string) (replayView, error) {
 	api, err := p.client()
 	if err != nil {
 		return replayView{}, err
 	}
-	said := ""
+	bar := p.progress("replaying")
+	defer bar.end()
+	var v replayView
 	for {
-		var v replayView
-		if err := api.call(ctx, http.MethodGet, replayPath(id, ""), nil, nil, &v); err != nil {
-			return v, err
-		}
-		if line := progress(v); line != said {
-			fmt.Fprintln(p.Stderr, line)
-			said = line
-		}
-		if v.State.Final() {
+		err := api.call(ctx, http.MethodGet, replayPath(id, ""), nil, nil, &v)
+		switch {
+		case ctx.Err() != nil: // below
+		case err != nil:
+			return v, fmt.Errorf("waiting for replay %s: %w; %s", id, err, goesOn(id))
+		case v.State.Final():
+			bar.line(replayed(v))
 			return v, nil
+		default:
+			bar.at(v.Replayed+v.Skipped, v.Total, replayed(v))
 		}
 		select {
 		case <-ctx.Done():
-			return v, fmt.Errorf("waiting for replay %s, which goes on: %w", id, ctx.Err())
+			bar.end()
+			return v, fmt.Errorf("no longer waiting for replay %s: %w: %s", id, ctx.Err(), goesOn(id))
 		case <-time.After(replayPoll):
 		}
 	}
 }
 
-// progress is how far a replay came, on one line.
-func progress(v replayView) string {
+// goesOn says how to follow a replay that is not waited for any more.
+func goesOn(id string) string {
+	return fmt.Sprintf("it goes on by itself: tocsin replay get %s shows how far it is, tocsin replay cancel %s ends it", id, id)
+}
+
+// replayed is how far a replay came, on one line.
+func replayed(v replayView) string {
 	return fmt.Sprintf("%s: %d of %s events replayed, %d passed over", v.State, v.Replayed, total(v), v.Skipped)
 }
 
@@ -238,29 +248,20 @@ func printReplay(w io.Writer, v replayView) error {
 }
 
 func (p *program) replayList() *cobra.Command {
-	var limit int
-	var cursor string
+	var flags paging
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List replays, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query := url.Values{"limit": {fmt.Sprint(limit)}}
-			if cursor != "" {
-				query.Set("cursor", cursor)
-			}
-			return show(cmd.Context(), p, http.MethodGet, "/v1/replays", query, func(w io.Writer, v page[replayView]) error {
+			return list(cmd.Context(), p, "/v1/replays", nil, flags, func(w io.Writer, v page[replayView]) error {
 				t := newTable(w, "CREATED", "WEBHOOK", "WHAT", "STATE", "EVENTS", "REPLAYED", "PASSED OVER", "AUTHOR", "ID", "REASON")
 				for _, r := range v.Items {
 					t.row(when(&r.CreatedAt), first(r.Webhook, r.WebhookID), r.What, r.State, total(r), r.Replayed, r.Skipped, r.Author, r.ID, r.Reason)
 				}
-				if err := t.flush(); err != nil {
-					return err
-				}
-				return more(w, v.Next)
+				return t.flush()
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most, 1 to 1000")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where an earlier list ended")
+	flags.bind(cmd)
 	return cmd
 }
 
@@ -279,7 +280,7 @@ func (p *program) replayAct(verb, short string) *cobra.Command {
 		Use: verb + " ID", Short: short, Args: exactly("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd.Context(), p, http.MethodPost, replayPath(args[0], "/"+verb), nil, func(w io.Writer, v replayView) error {
-				_, err := fmt.Fprintf(w, "%s: %s\n", clean(v.ID), progress(v))
+				_, err := fmt.Fprintf(w, "%s: %s\n", clean(v.ID), replayed(v))
 				return err
 			})
 		},

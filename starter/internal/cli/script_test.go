@@ -12,11 +12,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,8 +42,10 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"tocsin": func() {
-			os.Exit(cli.Run(context.Background(), cli.Env{
-				Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Version: "v0.0.0-test",
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			context.AfterFunc(ctx, stop)
+			os.Exit(cli.Run(ctx, cli.Env{
+				Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Version: "v0.0.0-test",
 			}, os.Args[1:]))
 		},
 	})
@@ -280,7 +284,7 @@ func miscount(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.Exec(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed) SELECT id, 1, 0, 0, 0, 0, 0 FROM webhooks WHERE name = 'good'`)
+	_, err = db.Exec(`INSERT INTO ledger_deltas (webhook_id, accepted, delivered, pending, in_flight, dead, suppressed) SELECT id, 1, 0, 0, 0, 0, 0 FROM webhooks WHERE name IN ('good', 'soc')`)
 	return errors.Join(err, db.Close())
 }
 

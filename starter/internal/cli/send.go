@@ -190,7 +190,10 @@ func (p *program) sendAll(ctx context.Context, list []chunk) error {
 		return err
 	}
 	var sum sent
+	bar := p.progress("sending")
+	defer bar.end()
 	for i, c := range list {
+		bar.at(int64(i), int64(len(list)), fmt.Sprintf("%d of %d requests, %d events accepted", i, len(list), sum.Accepted))
 		var answer sent
 		if err := api.send(ctx, http.MethodPost, "/v1/events", nil, c.contentType, c.body, &answer); err != nil {
 			return sendFailed(err, c, sum, i)
@@ -199,6 +202,7 @@ func (p *program) sendAll(ctx context.Context, list []chunk) error {
 		sum.Duplicates += answer.Duplicates
 		sum.Conflicts += answer.Conflicts
 	}
+	bar.end()
 	if p.output == "json" {
 		return printJSON(p.Stdout, sum)
 	}
