@@ -240,3 +240,24 @@ func (o onLine) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+func TestMigratingAtTheStartIsWrittenDownWhenItChangesSomething(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), ":memory:", sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	for range 2 {
+		a := start(t, app.Config{Roles: app.Serve, Store: db, Migrate: true, Open: true})
+		if err := a.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, _, err := db.AuditEntries(t.Context(), tocsin.AuditQuery{Page: tocsin.Page{Limit: 10}, Action: "store.migrate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Actor != "tocsin" || entries[0].Outcome != tocsin.AuditDone || string(entries[0].Before) != `{"schema":0}` {
+		t.Errorf("got %+v", entries)
+	}
+}
