@@ -37,6 +37,8 @@ func (d *doctor) checkStore(ctx context.Context) {
 		_ = store.Close()
 		return
 	}
+	// The first connects, which takes longer than to answer.
+	_, _ = inspector.Inspect(ctx) // what is wrong is so again
 	before := time.Now()
 	info, err := inspector.Inspect(ctx)
 	took := time.Since(before)

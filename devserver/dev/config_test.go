@@ -49,7 +49,7 @@ func TestParseFlagsRefuses(t *testing.T) {
 		"everywhere":    {[]string{"--temporal-addr", "0.0.0.0:9000", "--ui-addr", "127.0.0.1:9000"}, "-temporal-addr and -ui-addr are both"},
 		"unknown":       {[]string{"--frob"}, "see tocsin-dev --help"},
 		"no duration":   {[]string{"--retention", "soon"}, `TOCSIN_RETENTION: "soon"`},
-		"forgetful":     {[]string{"--retention", "60d", "--dedupe-window", "30d"}, "TOCSIN_DEDUPE_WINDOW: 30d is shorter"},
+		"forgetful":     {[]string{"--retention", "60d", "--dedupe-window", "30d"}, "TOCSIN_DEDUPE_WINDOW: 720h is shorter"},
 		"a broken path": {[]string{"--data-dir", "/tmp/what?"}, "misread"},
 	} {
 		t.Run(name, func(t *testing.T) {

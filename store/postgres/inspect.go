@@ -9,15 +9,16 @@ import (
 
 var _ tocsin.Inspector = (*DB)(nil)
 
-// inspection leaves out the connections that are kept for superusers; a database or a
-// role may have fewer of its own (-1 is no limit).
+// inspection counts clients on the server, in the database and of the role, with what
+// each admits (-1 is no limit). Who may not see others' sessions sees no type of theirs,
+// but that they have a user.
 const inspection = `SELECT current_setting('server_version'), clock_timestamp(),
-	(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
-	current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
-	(SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
-	(SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)`
+	count(*), current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+	count(*) FILTER (WHERE datname = current_database()), (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
+	count(*) FILTER (WHERE usename = current_user), (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)
+	FROM pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL`
 
-// Inspect implements tocsin.Inspector.
+// Inspect implements tocsin.Inspector. Of several limits it tells the one that is nearest.
 func (db *DB) Inspect(ctx context.Context) (tocsin.StoreInfo, error) {
 	var info tocsin.StoreInfo
 	wanted, err := migrations()
@@ -26,15 +27,16 @@ func (db *DB) Inspect(ctx context.Context) (tocsin.StoreInfo, error) {
 	}
 	info.Wanted = len(wanted)
 	var version string
-	var ofDatabase, ofRole int
-	err = db.pool.QueryRow(ctx, inspection).Scan(&version, &info.Now, &info.Connections, &info.MaxConnections, &ofDatabase, &ofRole)
+	var used, limit [3]int
+	err = db.pool.QueryRow(ctx, inspection).Scan(&version, &info.Now, &used[0], &limit[0], &used[1], &limit[1], &used[2], &limit[2])
 	if err != nil {
 		return info, wrap("inspecting store", err)
 	}
 	info.Product = "PostgreSQL " + version
-	for _, limit := range []int{ofDatabase, ofRole} {
-		if limit >= 0 {
-			info.MaxConnections = min(info.MaxConnections, limit)
+	info.Connections, info.MaxConnections = used[0], limit[0]
+	for i := range used {
+		if limit[i] >= 0 && limit[i]-used[i] < info.MaxConnections-info.Connections {
+			info.Connections, info.MaxConnections = used[i], limit[i]
 		}
 	}
 	info.Schema, err = db.schema(ctx)

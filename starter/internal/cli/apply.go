@@ -167,6 +167,9 @@ func (p *program) confirmDeletions(steps []step, flags applyFlags) error {
 
 // confirm asks on standard error. Only "yes" and "y" are yes.
 func (p *program) confirm(what string) error {
+	if p.output == "json" {
+		return usagef("%s needs --yes with -o json, where nobody is asked; nothing was done", what)
+	}
 	fmt.Fprintf(p.Stderr, "%s: what is owed will be suppressed. Sure? [y/N] ", clean(what))
 	answer, err := bufio.NewReader(p.Stdin).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))

@@ -1,5 +1,5 @@
 // Package cli is the command line of tocsin. Commands talk to the HTTP API; only serve,
-// migrate, keys, secrets, prune and ledger --verify open the store themselves.
+// migrate, keys, secrets, prune, ledger --verify and doctor open the store themselves.
 package cli
 
 import (
@@ -48,9 +48,9 @@ const rootIntro = `tocsin is a durable alert pipeline for agentic systems: produ
 webhooks say who wants what, where and how often.
 
 Commands talk to the HTTP API at TOCSIN_API_URL (default http://127.0.0.1:8080) with
-the key in TOCSIN_API_KEY. Only serve, migrate, keys, secrets, prune and ledger --verify
-open the store (TOCSIN_DATABASE_URL) themselves. Changes are written to the audit log
-(tocsin audit list) either way.
+the key in TOCSIN_API_KEY. Only serve, migrate, keys, secrets, prune, ledger --verify and
+doctor open the store (TOCSIN_DATABASE_URL) themselves. Changes are written to the audit
+log (tocsin audit list) either way.
 
 With -o json every command writes one JSON document, of the API's own shape where it
 shows what the API answers; an error is a problem document (RFC 9457) on standard error.

@@ -49,6 +49,7 @@ func (p *program) incidentsList() *cobra.Command {
 	var state, dedupKey string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List incidents, newest first", Args: exactly(),
+		Long: "List incidents, newest first." + listHelp(workflows.TypeIncident, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query, err := flags.query(map[string]string{"state": state, "dedup_key": dedupKey})
 			if err != nil {

@@ -100,6 +100,9 @@ type writtenDraft struct {
 
 func (p *program) writeDraft(file string, d *draft, force bool) error {
 	if file == "-" {
+		if p.output == "json" {
+			return usagef("-o json and the file - exclude each other: a draft is YAML")
+		}
 		_, err := io.WriteString(p.Stdout, d.String())
 		return err
 	}

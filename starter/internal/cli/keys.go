@@ -156,6 +156,9 @@ opened again, so keep it apart from the database. To rotate, put a new key with 
 --id in front, with a comma, and keep the old one behind it; then tocsin secrets reseal
 seals everything with the new one, and the old one can go.`,
 		RunE: func(*cobra.Command, []string) error {
+			if id == "" {
+				id = "k" + time.Now().UTC().Format("20060102")
+			}
 			if _, err := tocsin.ParseKeyRing(tocsin.GenerateKey(id)); err != nil || strings.ContainsAny(id, ",:\n") {
 				return tocsin.Invalid("id", "%q is not allowed; want a word without comma, colon, dot or space", id)
 			}
@@ -167,6 +170,6 @@ seals everything with the new one, and the old one can go.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&id, "id", "k"+time.Now().UTC().Format("20060102"), "name of the key on the ring")
+	cmd.Flags().StringVar(&id, "id", "", "name of the key on the ring; default k and the day, as in k20261120")
 	return cmd
 }

@@ -66,6 +66,7 @@ func list[T any](ctx context.Context, p *program, path string, query url.Values,
 
 // pages reads as many items as are wanted, and returns where more begin; "" for nowhere.
 func (c *apiClient) pages(ctx context.Context, path string, query url.Values, l paging, bar *progress) (items []json.RawMessage, next string, err error) {
+	defer bar.end()
 	asked := url.Values{}
 	for name, values := range query {
 		asked[name] = values
@@ -86,7 +87,6 @@ func (c *apiClient) pages(ctx context.Context, path string, query url.Values, l 
 		}
 		items, next = append(items, answer.Items...), answer.Next
 		if next == "" || !l.all && len(items) >= l.limit {
-			bar.end()
 			return items, next, nil
 		}
 		bar.at(int64(len(items)), 0, fmt.Sprintf("%d so far", len(items)))

@@ -89,7 +89,7 @@ func share(done, total int64) string {
 	if total <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%3.0f%%  ", 100*float64(min(done, total))/float64(total))
+	return fmt.Sprintf("%3d%%  ", 100*min(done, total)/total)
 }
 
 // drawing is the bar itself, where its length is known.

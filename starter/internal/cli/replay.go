@@ -176,12 +176,12 @@ func (p *program) await(ctx context.Context, id string) (replayView, error) {
 			bar.line(replayed(v))
 			return v, nil
 		default:
-			bar.at(v.Replayed+v.Skipped, v.Total, replayed(v))
+			bar.at(v.Replayed+v.Skipped, whole(v), replayed(v))
 		}
 		select {
 		case <-ctx.Done():
 			bar.end()
-			return v, fmt.Errorf("no longer waiting for replay %s: %w: %s", id, ctx.Err(), goesOn(id))
+			return v, fmt.Errorf("no longer waiting for replay %s; %s", id, goesOn(id))
 		case <-time.After(replayPoll):
 		}
 	}
@@ -194,7 +194,20 @@ func goesOn(id string) string {
 
 // replayed is how far a replay came, on one line.
 func replayed(v replayView) string {
-	return fmt.Sprintf("%s: %d of %s events replayed, %d passed over", v.State, v.Replayed, total(v), v.Skipped)
+	of := ""
+	if v.Total >= v.Replayed+v.Skipped {
+		of = fmt.Sprintf(" of %d", v.Total)
+	}
+	return fmt.Sprintf("%s: %d%s events replayed, %d passed over", v.State, v.Replayed, of, v.Skipped)
+}
+
+// whole is how many events a replay is about; 0 where that is not known. They were
+// counted when it was made: those that were still owed then, and are not now, come on top.
+func whole(v replayView) int64 {
+	if v.Total < v.Replayed+v.Skipped {
+		return 0
+	}
+	return v.Total
 }
 
 func total(v replayView) string {
@@ -251,6 +264,7 @@ func (p *program) replayList() *cobra.Command {
 	var flags paging
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List replays, newest first", Args: exactly(),
+		Long: "List replays, newest first." + listHelp(workflows.TypeReplay, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return list(cmd.Context(), p, "/v1/replays", nil, flags, func(w io.Writer, v page[replayView]) error {
 				t := newTable(w, "CREATED", "WEBHOOK", "WHAT", "STATE", "EVENTS", "REPLAYED", "PASSED OVER", "AUTHOR", "ID", "REASON")
@@ -278,6 +292,7 @@ func (p *program) replayGet() *cobra.Command {
 func (p *program) replayAct(verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " ID", Short: short, Args: exactly("ID"),
+		Long: short + "." + replayHelp("describe"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return show(cmd.Context(), p, http.MethodPost, replayPath(args[0], "/"+verb), nil, func(w io.Writer, v replayView) error {
 				_, err := fmt.Fprintf(w, "%s: %s\n", clean(v.ID), replayed(v))

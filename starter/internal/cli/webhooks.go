@@ -77,6 +77,7 @@ func (c *apiClient) allWebhooks(ctx context.Context) (map[string]existing, error
 func (p *program) webhooksList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List webhooks and what they are doing", Args: exactly(),
+		Long: "List webhooks and what they are doing." + listHelp(workflows.TypeWebhook, ` AND TocsinStatus = "failing"`),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, err := p.client()
 			if err != nil {
@@ -280,6 +281,11 @@ func (b body) MarshalJSON() ([]byte, error) {
 // temporalHelp is the end of a help text: the same without Tocsin's API.
 func temporalHelp(command string) string {
 	return "\n\nThe same by Temporal's own tool (ID is the webhook's id):\n  " + command
+}
+
+// listHelp is the end of a help text: the workflows of one type, perhaps fewer.
+func listHelp(workflowType, and string) string {
+	return fmt.Sprintf("\n\nTheir workflows by Temporal's own tool:\n  temporal workflow list --query 'WorkflowType = %q%s'", workflowType, and)
 }
 
 func updateHelp(update, input string) string {
