@@ -63,7 +63,8 @@ func TestDoctorAndTheBareCommands(t *testing.T) {
 		if status, _, err := serve.Do(http.MethodGet, "/v1/events/%2Fcli/by-signal", nil); err != nil || status != http.StatusOK {
 			return fmt.Errorf("the event that was submitted by a signal: %d %w", status, err)
 		}
-		if text := p.tocsin("incidents", "list", "--state", "resolved"); !strings.Contains(text, "The door is open") {
+		// The bare command says who it is.
+		if text := p.tocsin("incidents", "list", "--state", "resolved"); !strings.Contains(text, " dana ") {
 			return fmt.Errorf("resolved incidents: %s", text)
 		}
 		return nil
