@@ -58,8 +58,8 @@ var settingWords = []struct {
 // newDraft writes a webhook for each channel.
 func newDraft(channels []tocsin.Channel) (*draft, error) {
 	d := &draft{}
-	d.WriteString(draftHead)
-	d.WriteString("\nwebhooks:\n")
+	fmt.Fprint(d, draftHead)
+	fmt.Fprint(d, "\nwebhooks:\n")
 	for _, ch := range channels {
 		if err := d.webhook(ch); err != nil {
 			return nil, err
@@ -78,7 +78,7 @@ func (d *draft) webhook(ch tocsin.Channel) error {
 	d.comment("  ", schema.Title+": "+schema.Description)
 	fmt.Fprintf(d, "  - name: %s    # CHANGE: unique, and a new name is another webhook\n    channel: %s\n", name, ch.Name())
 	for _, s := range settingWords {
-		d.WriteString("\n")
+		fmt.Fprint(d, "\n")
 		d.comment("    ", s.means)
 		if s.name == "events" {
 			d.alertTypes()
@@ -164,7 +164,7 @@ func (o *orderedProperties) UnmarshalJSON(b []byte) error {
 
 // config writes the channel's own settings: first what is needed, then the rest.
 func (d *draft) config(channel string, schema *configSchema) error {
-	d.WriteString("\n    config:\n")
+	fmt.Fprint(d, "\n    config:\n")
 	needed := schema.needed()
 	for _, pass := range []bool{true, false} {
 		for _, p := range schema.Properties {
@@ -173,7 +173,7 @@ func (d *draft) config(channel string, schema *configSchema) error {
 			}
 		}
 	}
-	d.WriteString("\n")
+	fmt.Fprint(d, "\n")
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (d *draft) property(channel string, p property, needed bool) {
 	if len(p.Enum) > 0 {
 		means += " One of " + strings.Join(p.Enum, ", ") + "."
 	}
-	d.WriteString("\n")
+	fmt.Fprint(d, "\n")
 	d.comment("      ", means)
 	value := ""
 	switch {
@@ -233,12 +233,12 @@ func (d *draft) comment(indent, text string) {
 	line := lead
 	for _, word := range strings.Fields(text) {
 		if len(line) > len(lead) && len(line)+len(word) >= lineWidth {
-			d.WriteString(strings.TrimRight(line, " ") + "\n")
+			fmt.Fprint(d, strings.TrimRight(line, " ")+"\n")
 			line = lead
 		}
 		line += word + " "
 	}
-	d.WriteString(strings.TrimRight(line, " ") + "\n")
+	fmt.Fprint(d, strings.TrimRight(line, " ")+"\n")
 }
 
 var plainScalar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._/@-]*((:| )[A-Za-z0-9._/@-]+)*$`)
