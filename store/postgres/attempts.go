@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,25 +29,31 @@ var foldAttempts = `ended AS (
 )`
 
 // readFacts goes by the ids: balances, the first of what is owed, and the latest attempts, of
-// what is folded and what is not.
+// what is folded and what is not. The ids are joined: compared with an array, each delta would be
+// with each of them.
 var readFacts = `
-WITH s AS MATERIALIZED (
+WITH asked AS MATERIALIZED (
+	SELECT webhook_id FROM unnest($1::text[]) AS webhook_id
+), s AS MATERIALIZED (
 	SELECT w.id AS webhook_id, w.name, coalesce(sum(accepted), 0)::bigint AS accepted, coalesce(sum(delivered), 0)::bigint AS delivered,
 		coalesce(sum(pending), 0)::bigint AS pending, coalesce(sum(in_flight), 0)::bigint AS in_flight, coalesce(sum(dead), 0)::bigint AS dead,
 		coalesce(sum(suppressed), 0)::bigint AS suppressed
 	FROM webhooks w LEFT JOIN (
-		SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger WHERE webhook_id = ANY($1::text[])
-		UNION ALL SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger_deltas WHERE webhook_id = ANY($1::text[])
+		SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger JOIN asked USING (webhook_id)
+		UNION ALL SELECT webhook_id, accepted, delivered, pending, in_flight, dead, suppressed FROM ledger_deltas JOIN asked USING (webhook_id)
 	) AS rows ON rows.webhook_id = w.id
 	WHERE w.id = ANY($1::text[]) GROUP BY w.id, w.name
-), late AS (` + latestAttempts("ledger_deltas", "webhook_id = ANY($1::text[])") + `)
+), late AS (` + latestAttempts("ledger_deltas JOIN asked USING (webhook_id)", "true") + `)
 SELECT clock_timestamp(), s.webhook_id, s.name, s.accepted, s.delivered, s.pending, s.in_flight, s.dead, s.suppressed, ` + oldestOwed + `,
 	r.minutes, r.took, late.minutes, late.took
 FROM s LEFT JOIN recent_attempts r USING (webhook_id) LEFT JOIN late USING (webhook_id)`
 
 // WebhookFacts implements [tocsin.Facts].
 func (db *DB) WebhookFacts(ctx context.Context, ids ...string) (map[string]tocsin.WebhookFacts, error) {
-	rows, err := db.pool.Query(ctx, readFacts, append([]string{}, ids...))
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := db.pool.Query(ctx, readFacts, slices.Compact(slices.Sorted(slices.Values(ids))))
 	if err != nil {
 		return nil, wrap("reading facts of webhooks", err)
 	}
