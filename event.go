@@ -99,6 +99,11 @@ type Event struct {
 	// Data holds the alert type's own keys, byte for byte as they came.
 	Data json.RawMessage `json:"data,omitempty"`
 
+	// TraceParent is where the event's trace can be taken up again: what a CloudEvent brought
+	// as traceparent, else the request it came with where that was traced, else "". It is no
+	// part of what the event says: the same event may bring another one when it is sent again.
+	// https://www.w3.org/TR/trace-context/#traceparent-header
+	TraceParent string `json:"-"`
 	// ReceivedAt is when ingest took the event.
 	ReceivedAt time.Time `json:"-"`
 	// Raw is the whole event as it came: one JSON object.

@@ -254,7 +254,10 @@ type Claimed struct {
 	Attempt  int // its number
 	At       time.Time
 	Events   []Event
-	Refs     map[string]json.RawMessage
+	// Generations are those of the events' obligations: 0, or how often the event was owed
+	// to the webhook before.
+	Generations []int64
+	Refs        map[string]json.RawMessage
 	// Uncertain says that an earlier attempt ended without a known refusal.
 	Uncertain bool
 }

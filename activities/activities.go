@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/ingest"
 )
@@ -76,7 +78,11 @@ type Activities struct {
 	// RotateSigningKey makes a new signing key where it is time for one; nil: there is
 	// none. *webhooks.Service has it.
 	RotateSigningKey func(ctx context.Context) error
-	Logger           *slog.Logger
+	// Metrics count deliveries; nil: nothing is counted.
+	Metrics *Metrics
+	// Traces makes spans of attempts; nil: none.
+	Traces trace.TracerProvider
+	Logger *slog.Logger
 
 	busy   atomic.Int64 // Delivers under way in this process
 	limits limiters

@@ -104,10 +104,13 @@ func (r *run) claim(ctx context.Context, id string) (tocsin.Claimed, error) {
 // delivery stays sending and the next attempt is Uncertain.
 func (r *run) sendOne(ctx, soon context.Context, l *line, u under) (next under, err error) {
 	failpoint.Hit("deliver.claimed")
-	attempt, receipt, sendErr := r.send(ctx, u.Claimed)
+	sending, span := r.traced(ctx, u.Claimed)
+	defer closed(span)
+	attempt, receipt, sendErr := r.send(sending, u.Claimed)
 	failpoint.Hit("deliver.sent")
 	v := judge(r.standing(), u.Claimed, attempt, receipt, sendErr, r.a.Backoff)
 	v.why = brief(attempt, sendErr)
+	ended(span, v.outcome)
 	if r.limit == nil && v.plain() {
 		next.of, _ = l.after(soon, u.of)
 	}
@@ -118,6 +121,7 @@ func (r *run) sendOne(ctx, soon context.Context, l *line, u under) (next under, 
 	}
 	failpoint.Hit("deliver.recorded")
 	r.note(u.Claimed, v)
+	r.counts.recorded(u.Claimed, v.outcome)
 	r.tell(ctx)
 	switch {
 	case errors.Is(err, tocsin.ErrNotFound):

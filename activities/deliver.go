@@ -84,6 +84,7 @@ const dueSlack = 2 * time.Second
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	a.busy.Add(1)
 	defer a.busy.Add(-1)
+	defer a.Metrics.began()()
 
 	lease, err := a.Store.Begin(ctx, in.WebhookID)
 	if errors.Is(err, tocsin.ErrNotFound) {

@@ -32,6 +32,7 @@ type run struct {
 	lease  tocsin.Lease
 	sender tocsin.Sender
 	limit  *rate.Limiter
+	counts *counts
 	began  time.Time
 	until  time.Time    // when the budget ends
 	shown  tocsin.State // see DeliverInput
@@ -64,7 +65,7 @@ func newRun(a *Activities, lease tocsin.Lease, shown tocsin.State) *run {
 	now := time.Now()
 	return &run{
 		a: a, store: a.Store, lease: lease,
-		limit: a.limits.get(lease.Webhook),
+		limit: a.limits.get(lease.Webhook), counts: a.Metrics.of(lease.Webhook),
 		began: now, until: now.Add(a.budget()),
 		shown: shown, state: lease.Webhook.State,
 		failures: lease.Failures, rejections: lease.Rejections, lastDelivery: lease.LastDelivery,

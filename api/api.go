@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -35,6 +36,11 @@ type Config struct {
 	Version string
 	// Registry takes this package's metrics and is served at /metrics. Nil makes one.
 	Registry *prometheus.Registry
+	// Named takes those of them that name webhooks. At /metrics they are for who holds a key
+	// with the scope read. Nil makes one.
+	Named *prometheus.Registry
+	// Traces makes spans of requests. Nil makes none.
+	Traces trace.TracerProvider
 	// Logger takes what callers are not told. Nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -72,6 +78,9 @@ func New(c Config) (http.Handler, error) {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
+	if c.Named == nil {
+		c.Named = prometheus.NewRegistry()
+	}
 	if len(c.Hosts) == 0 {
 		c.Hosts = []string{"localhost", "127.0.0.1", "[::1]"}
 	}
@@ -79,8 +88,8 @@ func New(c Config) (http.Handler, error) {
 	if err := s.metrics.register(c.Registry); err != nil {
 		return nil, err
 	}
-	if err := c.Registry.Register(newLedgerMetrics(c.Store, c.Logger)); err != nil {
-		return nil, fmt.Errorf("registering the ledger's metrics: %w", err)
+	if err := s.registerStored(); err != nil {
+		return nil, fmt.Errorf("registering the store's metrics: %w", err)
 	}
 	for _, r := range s.routes() {
 		s.mux.Handle(r.method+" "+r.path, s.endpoint(r))

@@ -45,6 +45,7 @@ func (s *server) endpoint(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()
+		r, span := s.traced(r, rt)
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -52,6 +53,7 @@ func (s *server) endpoint(rt route) http.Handler {
 				}
 				s.recovered(rec, r, v)
 			}
+			answered(span, rec.status)
 			s.metrics.done(name, rec.status, time.Since(start))
 		}()
 		if err := s.handle(rec, r, rt); err != nil {

@@ -23,7 +23,6 @@ func (s *server) submitEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.metrics.events(result)
 	return answer(w, http.StatusAccepted, result)
 }
 

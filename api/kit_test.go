@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/api"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -63,7 +65,10 @@ func newKit(t *testing.T, adjust ...func(*api.Config)) *kit {
 	})
 	ring, err := tocsin.ParseKeyRing(tocsin.GenerateKey("test"))
 	must(t, err)
-	in, err := ingest.New(ingest.Config{Store: k.store, Conductor: k.conductor, Catalog: catalog.Default(), Channels: channels, Logger: logger})
+	registry := prometheus.NewRegistry()
+	counted, err := ingest.NewMetrics(registry)
+	must(t, err)
+	in, err := ingest.New(ingest.Config{Store: k.store, Conductor: k.conductor, Catalog: catalog.Default(), Channels: channels, Logger: logger, Metrics: counted})
 	must(t, err)
 	t.Cleanup(in.Close)
 	k.ingest = in
@@ -73,7 +78,7 @@ func newKit(t *testing.T, adjust ...func(*api.Config)) *kit {
 		Matches:     in.Matches,
 	})
 	must(t, err)
-	config := api.Config{Store: k.store, Ingest: in, Webhooks: k.webhooks, Logger: logger}
+	config := api.Config{Store: k.store, Ingest: in, Webhooks: k.webhooks, Logger: logger, Registry: registry}
 	for _, f := range adjust {
 		f(&config)
 	}

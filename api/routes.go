@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/tocsin-alerts/tocsin"
 )
 
@@ -120,7 +118,7 @@ func (s *server) publicRoutes() []route {
 	return []route{
 		reads("/-/healthy", scopePublic, healthy),
 		reads("/-/ready", scopePublic, s.ready),
-		reads("/metrics", scopePublic, serve(promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))),
+		reads("/metrics", scopePublic, s.serveMetrics()),
 		reads("/.well-known/tocsin-keys", scopePublic, s.publicKeys),
 		reads("/openapi.yaml", scopePublic, openAPI),
 	}
@@ -134,13 +132,5 @@ func bare(handle func(http.ResponseWriter, *http.Request) error) func(http.Respo
 			return err
 		}
 		return handle(w, r)
-	}
-}
-
-// serve makes a handler of another package an endpoint.
-func serve(h http.Handler) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		h.ServeHTTP(w, r)
-		return nil
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.temporal.io/sdk/client"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
@@ -27,15 +28,18 @@ type App struct {
 	ring     *tocsin.KeyRing
 	log      *slog.Logger
 	registry *prometheus.Registry
+	named    *prometheus.Registry // metrics that name webhooks
+	traces   *sdktrace.TracerProvider
 
-	store    tocsin.Store
-	temporal client.Client
-	addr     string
-	metrics  string
-	working  atomic.Bool // a worker polls Temporal
-	failed   chan error
-	cleanups []cleanup // run last in, first out
-	ballast  []byte    // see ballastBytes
+	store     tocsin.Store
+	temporal  client.Client
+	namespace string // of Temporal
+	addr      string
+	metrics   string
+	working   atomic.Bool // a worker polls Temporal
+	failed    chan error
+	cleanups  []cleanup // run last in, first out
+	ballast   []byte    // see ballastBytes
 }
 
 type cleanup struct {
@@ -53,7 +57,7 @@ func New(cfg Config) (*App, error) {
 	if err != nil {
 		return nil, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_SECRET_KEY: %w; make one with `tocsin keys ring`", err)
 	}
-	a := &App{cfg: cfg, ring: ring, log: cfg.Logger, registry: prometheus.NewRegistry(), failed: make(chan error, 1), ballast: make([]byte, ballastBytes)}
+	a := &App{cfg: cfg, ring: ring, log: cfg.Logger, registry: prometheus.NewRegistry(), named: prometheus.NewRegistry(), failed: make(chan error, 1), ballast: make([]byte, ballastBytes)}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return a, nil
 }
@@ -66,7 +70,13 @@ func (a *App) Start(ctx context.Context) (err error) {
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := a.openTracing(ctx); err != nil {
+		return err
+	}
 	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	if err := a.registerOwn(); err != nil {
 		return err
 	}
 	if err := a.openTemporal(); err != nil {

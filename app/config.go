@@ -45,17 +45,20 @@ type Config struct {
 	// SecretKey is the key ring: "id:base64 of 32 bytes,…". Required.
 	SecretKey tocsin.Secret
 
-	// Temporal is a client that the caller closes. nil: one that connects when it is
-	// first needed, as the TEMPORAL_* variables say.
-	Temporal client.Client
-	// Namespace is the given client's; "" is "default". Not used without one.
-	Namespace string
+	// Temporal says how it is reached; nil is as the TEMPORAL_* variables say. The client
+	// connects when it is first needed, and is given this process's metrics and traces, and
+	// its logger where it has none.
+	Temporal *client.Options
 
 	// Listen is the address of the HTTP API; "" is 127.0.0.1:8080. Only with Serve.
 	Listen string
 	// MetricsListen is a further address with /metrics, /-/healthy and /-/ready and
 	// nothing else; "" is none. It is the only one a pure worker has.
 	MetricsListen string
+	// Pprof serves profiles at MetricsListen, under /debug/pprof/.
+	Pprof bool
+	// Tracing exports traces as the OTEL_* variables say; see TracingAsked.
+	Tracing bool
 	// PublicURL is where people reach this Tocsin, for links; "" makes no links.
 	PublicURL string
 	// Open answers without API keys, only to requests whose Host is in Hosts.
@@ -102,7 +105,7 @@ type Settings struct {
 
 	listen, databaseURL, publicURL, egressAllow string
 	metricsListen, logLevel, logFormat, slots   string
-	migrate                                     bool
+	migrate, pprof                              bool
 	retention                                   func() (tocsin.Retention, error)
 }
 
@@ -121,6 +124,7 @@ func Bind(flags *flag.FlagSet, roles Roles, getenv func(string) string) *Setting
 	flags.StringVar(&s.publicURL, "public-url", "", "`URL` people reach this Tocsin at, for links (TOCSIN_PUBLIC_URL)")
 	flags.StringVar(&s.egressAllow, "egress-allow", "", "private networks deliveries may reach, as `CIDR,…` (TOCSIN_EGRESS_ALLOW)")
 	flags.StringVar(&s.metricsListen, "metrics-listen", "", "further `address` for /metrics, /-/healthy and /-/ready (TOCSIN_METRICS_LISTEN)")
+	flags.BoolVar(&s.pprof, "pprof", false, "serve profiles at the address of -metrics-listen, under /debug/pprof/ (TOCSIN_PPROF=true)")
 	flags.StringVar(&s.logLevel, "log-level", "", "debug, info, warn or error (TOCSIN_LOG_LEVEL; default info)")
 	flags.StringVar(&s.logFormat, "log-format", "", "text or json (TOCSIN_LOG_FORMAT; default text)")
 	s.retention = BindRetention(flags, getenv)
@@ -170,6 +174,14 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 	if err != nil {
 		return Config{}, tocsin.Errorf(tocsin.CodeInvalid, "TOCSIN_SLOTS: %w", err)
 	}
+	tracing, err := TracingAsked(s.getenv)
+	if err != nil {
+		return Config{}, err
+	}
+	pprof, err := s.on(s.pprof, "TOCSIN_PPROF")
+	if err != nil {
+		return Config{}, err
+	}
 	cfg := Config{
 		Roles:         s.roles,
 		DatabaseURL:   s.get(s.databaseURL, "TOCSIN_DATABASE_URL"),
@@ -177,6 +189,8 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 		SecretKey:     tocsin.NewSecret(s.getenv("TOCSIN_SECRET_KEY")),
 		Listen:        s.get(s.listen, "TOCSIN_LISTEN"),
 		MetricsListen: s.get(s.metricsListen, "TOCSIN_METRICS_LISTEN"),
+		Pprof:         pprof,
+		Tracing:       tracing,
 		PublicURL:     s.get(s.publicURL, "TOCSIN_PUBLIC_URL"),
 		EgressAllow:   egress,
 		Retention:     retention,
@@ -206,6 +220,18 @@ func (s *Settings) get(flagged, variable string) string {
 	return strings.TrimSpace(s.getenv(variable))
 }
 
+// on reads a switch: the flag, else the variable.
+func (s *Settings) on(flagged bool, variable string) (bool, error) {
+	switch text := s.get("", variable); text {
+	case "", "false", "0":
+		return flagged, nil
+	case "true", "1":
+		return true, nil
+	default:
+		return false, tocsin.Errorf(tocsin.CodeInvalid, "%s: %q is neither true nor false", variable, text)
+	}
+}
+
 // complete checks the configuration and fills in its defaults. Errors are *tocsin.Error
 // with CodeInvalid.
 func (c *Config) complete() error {
@@ -214,7 +240,6 @@ func (c *Config) complete() error {
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	setDefault(&c.Version, "dev")
-	setDefault(&c.Namespace, client.DefaultNamespace)
 	setDefault(&c.Listen, DefaultListen)
 	setDefault(&c.StopTimeout, DefaultStopTimeout)
 	setDefault(&c.SweepEvery, 30*time.Second)
@@ -236,6 +261,9 @@ func (c *Config) check() error {
 		if err := checkDatabaseURL(c.DatabaseURL); err != nil {
 			return err
 		}
+	}
+	if c.Pprof && c.MetricsListen == "" {
+		return errors.New("TOCSIN_PPROF: profiles are served at the address for metrics alone; set TOCSIN_METRICS_LISTEN, for example to 127.0.0.1:9090")
 	}
 	if err := checkRetention(c.Retention); err != nil {
 		return err

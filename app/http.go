@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tocsin-alerts/tocsin/api"
@@ -34,7 +36,8 @@ func (a *App) startAPI(p parts) error {
 	})
 	handler, err := api.New(api.Config{
 		Store: a.store, Ingest: p.ingest, Webhooks: p.webhooks, Catalog: p.catalog,
-		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Version: a.cfg.Version, Registry: a.registry, Logger: a.log,
+		Open: a.cfg.Open, Hosts: a.cfg.Hosts, Version: a.cfg.Version, Registry: a.registry, Named: a.named,
+		Traces: a.tracerProvider(), Logger: a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("setting up the API: %w", err)
@@ -69,9 +72,12 @@ func (a *App) startMetrics() error {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.registry, a.named}, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
+	if a.cfg.Pprof {
+		profiles(mux)
+	}
 	secured := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		api.SecurityHeaders(w.Header())
 		mux.ServeHTTP(w, r)
@@ -79,6 +85,17 @@ func (a *App) startMetrics() error {
 	var err error
 	a.metrics, err = a.listen("metrics", a.cfg.MetricsListen, secured)
 	return err
+}
+
+// profiles serves what net/http/pprof would serve to everybody, by way of the default mux,
+// to those who reach the metrics alone: profiles show memory, and take time.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // ready says whether this process can do its work now: the store answers, and where it

@@ -43,16 +43,22 @@ func (a *App) openStore(ctx context.Context) error {
 // openTemporal makes a client that connects when it is first needed, so that a Temporal
 // that is away does not keep the API from starting.
 func (a *App) openTemporal() error {
-	a.temporal = a.cfg.Temporal
-	if a.temporal != nil {
-		return nil
-	}
-	options, err := temporalOptions(a.log, a.cfg.Version)
+	options, err := a.temporalOptions()
 	if err != nil {
 		return err
 	}
-	if options.Namespace != "" {
-		a.cfg.Namespace = options.Namespace
+	if options.Logger == nil {
+		options.Logger = sdklog.NewStructuredLogger(a.log)
+	}
+	setDefault(&options.Namespace, client.DefaultNamespace)
+	a.namespace = options.Namespace
+	sdk, err := newSDKMetrics(a.registry)
+	if err != nil {
+		return err
+	}
+	options.MetricsHandler = sdkHandler{m: sdk}
+	if err := a.traceWorkflows(&options); err != nil {
+		return err
 	}
 	if a.temporal, err = client.NewLazyClient(options); err != nil {
 		return tocsin.Errorf(tocsin.CodeInvalid, "reading the TEMPORAL_* settings: %w", err)
@@ -62,6 +68,13 @@ func (a *App) openTemporal() error {
 		return nil
 	})
 	return nil
+}
+
+func (a *App) temporalOptions() (client.Options, error) {
+	if a.cfg.Temporal != nil {
+		return *a.cfg.Temporal, nil
+	}
+	return temporalOptions(a.log, a.cfg.Version)
 }
 
 // temporalOptions are what the TEMPORAL_* variables say.
@@ -94,8 +107,14 @@ func (a *App) assemble() (parts, error) {
 		// both are there.
 		Signers: func(ctx context.Context) ([]webhook.Signer, error) { return signers(ctx, p.webhooks) },
 	})
-	var err error
-	p.ingest, err = ingest.New(ingest.Config{Store: a.store, Conductor: p.conductor, Catalog: p.catalog, Channels: channels, Logger: a.log})
+	counted, err := ingest.NewMetrics(a.registry)
+	if err != nil {
+		return parts{}, err
+	}
+	p.ingest, err = ingest.New(ingest.Config{
+		Store: a.store, Conductor: p.conductor, Catalog: p.catalog, Channels: channels, Logger: a.log,
+		Metrics: counted, Traces: a.tracerProvider(),
+	})
 	if err != nil {
 		return parts{}, fmt.Errorf("setting up ingest: %w", err)
 	}

@@ -30,6 +30,11 @@ func (a *App) startWorker(p parts) error {
 		Control: p.control, Matcher: p.ingest, Escalate: p.ingest, Backoff: workflows.Backoff, Slots: a.cfg.Slots, Linger: a.cfg.Linger, PublicURL: a.cfg.PublicURL, Logger: a.log,
 		Retention:        a.cfg.Retention,
 		RotateSigningKey: rotate,
+		Traces:           a.tracerProvider(),
+	}
+	var err error
+	if acts.Metrics, err = activities.NewMetrics(a.registry, acts.MaxSlots()); err != nil {
+		return err
 	}
 	a.background("worker", func(ctx context.Context) {
 		// The first key, so that all deliveries of a new installation are signed alike.
@@ -50,7 +55,7 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 	}
 	stop := make(chan any)
 	defer context.AfterFunc(ctx, func() { close(stop) })()
-	a.log.Info("working", "namespace", a.cfg.Namespace, "task_queue", workflows.TaskQueue)
+	a.log.Info("working", "namespace", a.namespace, "task_queue", workflows.TaskQueue)
 	a.working.Store(true)
 	defer a.working.Store(false)
 	return workflows.NewWorker(a.temporal, acts).Run(stop)
@@ -58,7 +63,7 @@ func (a *App) work(ctx context.Context, acts *activities.Activities) error {
 
 // ensureAttributes registers the search attributes that are missing, where it may.
 func (a *App) ensureAttributes(ctx context.Context) error {
-	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.cfg.Namespace)
+	err := workflows.EnsureSearchAttributes(ctx, a.temporal, a.namespace)
 	if errors.Is(err, workflows.ErrAttributesUnknown) {
 		// Where that is the administrators' to do, they may well have done it.
 		a.log.Warn("going on without knowing the search attributes", "error", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
 	"github.com/tocsin-alerts/tocsin/internal/jsonscan"
+	"github.com/tocsin-alerts/tocsin/internal/tracecontext"
 )
 
 // cloudFields are the attributes with a meaning here. Names of CloudEvents attributes
@@ -91,7 +92,7 @@ func (d *decoder) cloudAttribute(s *jsonscan.Scanner, e *tocsin.Event, field str
 			return err
 		}
 	}
-	return d.extension(s, field, extensions)
+	return d.extension(s, e, field, extensions)
 }
 
 // isJSON reports whether a datacontenttype is JSON; none is, too.
@@ -103,7 +104,7 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
 
-func (d *decoder) extension(s *jsonscan.Scanner, name string, extensions map[string]string) error {
+func (d *decoder) extension(s *jsonscan.Scanner, e *tocsin.Event, name string, extensions map[string]string) error {
 	raw, err := s.Value(1)
 	if err != nil {
 		return err
@@ -113,7 +114,11 @@ func (d *decoder) extension(s *jsonscan.Scanner, name string, extensions map[str
 		d.problem(name, "%s", badAttribute(name))
 	case name == "traceparent" || name == "tracestate":
 		// Tracing's own (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md):
-		// they differ for every event, and say nothing to people.
+		// they differ for every event, and say nothing to people. One that is no traceparent is
+		// as good as none: an alert is worth more than its trace.
+		if name == "traceparent" && raw[0] == '"' {
+			e.TraceParent = tracecontext.Format(tracecontext.Parse(jsonscan.Unquote(raw, true)))
+		}
 	case raw[0] == '"':
 		extensions[name] = jsonscan.Unquote(raw, true)
 	case raw[0] == '{' || raw[0] == '[':

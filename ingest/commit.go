@@ -19,10 +19,19 @@ const (
 	staleTries = 10
 )
 
+// commitGroup is commit for a group as the queue gives it.
+func (in *Ingest) commitGroup(group []*request) {
+	in.metrics.begun(group, time.Now())
+	in.commit(group)
+}
+
 // commit stores a group in one transaction and answers its requests.
 func (in *Ingest) commit(group []*request) {
 	failpoint.Hit("ingest.matched")
+	began, span := time.Now(), in.tracer.committing(group)
 	result, err := in.append(group)
+	in.metrics.committed(began, err)
+	committed(span, err)
 	if err != nil && len(group) > 1 && !passing(err) {
 		// One of them is the cause. Alone, it fails alone.
 		for _, r := range group {
@@ -47,6 +56,7 @@ func (in *Ingest) commit(group []*request) {
 			counts.count(a)
 		}
 		appended = appended[len(r.batch):]
+		in.metrics.count(counts)
 		r.done <- outcome{result: counts}
 	}
 }

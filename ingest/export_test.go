@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"log/slog"
+	"runtime"
 
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
@@ -49,5 +50,18 @@ func Compiler() func(tocsin.Configuration) {
 	var filters filterCache
 	return func(conf tocsin.Configuration) {
 		compile(conf, catalog.Default(), nil, &filters, slog.New(slog.DiscardHandler))
+	}
+}
+
+// WaitQueued returns when so many requests wait for their group.
+func WaitQueued(in *Ingest, n int) {
+	for {
+		in.queue.mu.Lock()
+		waiting := len(in.queue.wait)
+		in.queue.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		runtime.Gosched()
 	}
 }

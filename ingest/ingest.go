@@ -12,18 +12,22 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/catalog"
 )
 
 // Config says what ingest works with.
 type Config struct {
-	Store     tocsin.Store     // required
-	Conductor tocsin.Conductor // required
-	Catalog   *catalog.Catalog // nil: the built-in one
-	Channels  []tocsin.Channel // for their batch keys; a webhook's channel that is not here has none
-	Logger    *slog.Logger     // nil: nothing is logged
-	Now       func() time.Time // nil: time.Now; for defaults of time and the check that it is not ahead
+	Store     tocsin.Store         // required
+	Conductor tocsin.Conductor     // required
+	Catalog   *catalog.Catalog     // nil: the built-in one
+	Channels  []tocsin.Channel     // for their batch keys; a webhook's channel that is not here has none
+	Logger    *slog.Logger         // nil: nothing is logged
+	Now       func() time.Time     // nil: time.Now; for defaults of time and the check that it is not ahead
+	Metrics   *Metrics             // nil: nothing is counted
+	Traces    trace.TracerProvider // nil: no spans
 }
 
 // Result says what became of the events of a request. Their sum is the number of events.
@@ -54,8 +58,10 @@ type Ingest struct {
 	read  int64
 	known tocsin.Configuration // what was read last, for who holds the place of loading
 
-	queue *queue
-	ring  *ringer
+	metrics *Metrics
+	tracer  *tracer
+	queue   *queue
+	ring    *ringer
 	// incidents tells their workflows, apart from ring: a storm of them delays no doorbell.
 	incidents *stage
 	// afterCommit is called between a commit and its ring: where a process that is
@@ -80,9 +86,9 @@ func New(cfg Config) (*Ingest, error) {
 	in := &Ingest{
 		loading: make(chan struct{}, 1),
 		store:   cfg.Store, catalog: cfg.Catalog, channels: cfg.Channels, log: cfg.Logger, now: cfg.Now,
-		ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger), incidents: newTeller(cfg.Conductor, cfg.Logger), afterCommit: func() {},
+		metrics: cfg.Metrics, tracer: newTracer(cfg.Traces), ring: newRinger(cfg.Store, cfg.Conductor, cfg.Logger, cfg.Metrics), incidents: newTeller(cfg.Conductor, cfg.Logger, cfg.Metrics), afterCommit: func() {},
 	}
-	in.queue = newQueue(in.commit)
+	in.queue = newQueue(in.commitGroup, cfg.Metrics)
 	return in, nil
 }
 
@@ -228,9 +234,13 @@ func (in *Ingest) submit(ctx context.Context, events []tocsin.Event, also ...str
 	if len(events) == 0 {
 		return Result{}, nil
 	}
+	ctx, span := in.tracer.submitting(ctx, events)
 	r := in.request(ctx, events)
 	r.also = also
-	return in.wait(r)
+	adopt(span, r.batch)
+	result, err := in.wait(r)
+	submitted(span, result, err)
+	return result, err
 }
 
 // request makes a request of events, with defaults filled in.

@@ -33,6 +33,7 @@ const (
 type request struct {
 	ctx      context.Context
 	at       time.Time // of the submission, which is when mutes count
+	queued   time.Time // when it began to wait for its group
 	also     []string  // webhooks that are owed the events whatever they select
 	batch    []tocsin.NewEvent
 	revision int64 // it was matched against
@@ -62,7 +63,8 @@ func (r *request) match(m *matcher) {
 // queue gathers requests while commits are under way. There is no timer: when none is, a
 // request is taken the moment it arrives, otherwise whatever came meanwhile.
 type queue struct {
-	commit func([]*request)
+	commit  func([]*request)
+	metrics *Metrics
 
 	mu     sync.Mutex
 	some   sync.Cond
@@ -76,8 +78,8 @@ type queue struct {
 	ended   sync.WaitGroup
 }
 
-func newQueue(commit func([]*request)) *queue {
-	q := &queue{commit: commit}
+func newQueue(commit func([]*request), metrics *Metrics) *queue {
+	q := &queue{commit: commit, metrics: metrics}
 	q.some.L = &q.mu
 	for range committers {
 		q.ended.Go(q.run)
@@ -94,7 +96,9 @@ func (q *queue) add(r *request) error {
 	case q.bytes > 0 && q.bytes+r.bytes > maxQueued:
 		return tocsin.Errorf(tocsin.CodeUnavailable, "too many events wait for the store; send the events again")
 	}
+	r.queued = time.Now()
 	q.wait, q.bytes, q.events = append(q.wait, r), q.bytes+r.bytes, q.events+len(r.batch)
+	q.metrics.queued(q.events, q.bytes)
 	q.some.Signal()
 	return nil
 }
@@ -155,6 +159,7 @@ func (q *queue) group() []*request {
 		group = append(group, r)
 	}
 	q.wait = slices.Delete(q.wait, 0, taken)
+	q.metrics.queued(q.events, q.bytes)
 	return group
 }
 

@@ -22,10 +22,11 @@ type ringer struct {
 	mark, signal *stage
 }
 
-func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger) *ringer {
+func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger, metrics *Metrics) *ringer {
 	r := &ringer{}
 	r.signal = newStage(func(ctx context.Context, ids []string) {
 		inParts(ctx, ids, ringAtOnce, conductor.Ring, func(err error) {
+			metrics.failed(stepSignal)
 			log.Warn("ringing webhooks; the sweeper will", "webhooks", len(ids), "error", err)
 		})
 		failpoint.Hit("ingest.signalled")
@@ -36,9 +37,11 @@ func newRinger(store tocsin.Store, conductor tocsin.Conductor, log *slog.Logger)
 		asleep, err := store.Ring(ctx, ids)
 		failpoint.Hit("ingest.marked")
 		if err != nil {
+			metrics.failed(stepMark)
 			log.Warn("marking webhooks awake; the sweeper will", "webhooks", len(ids), "error", err)
 			return
 		}
+		metrics.marked(len(ids), len(asleep))
 		r.signal.add(asleep)
 	})
 	return r
@@ -59,10 +62,11 @@ const (
 )
 
 // newTeller returns a stage that tells the workflows of incidents, by their keys.
-func newTeller(conductor tocsin.Conductor, log *slog.Logger) *stage {
+func newTeller(conductor tocsin.Conductor, log *slog.Logger, metrics *Metrics) *stage {
 	return newStage(func(ctx context.Context, keys []string) {
 		failpoint.Hit("ingest.untold")
 		inParts(ctx, keys, tellAtOnce, conductor.Incidents, func(err error) {
+			metrics.failed(stepIncidents)
 			log.Warn("telling the workflows of incidents; the sweeper will", "incidents", len(keys), "error", err)
 		})
 	})

@@ -45,7 +45,6 @@ type Dev struct {
 	log      *slog.Logger // warnings to Err, all to the file
 	fileLog  *slog.Logger // what the embedded server and the SDK say
 	temporal *temporalserver.Server
-	client   client.Client
 	store    tocsin.Store
 	inbox    *inbox.Inbox
 	app      *app.App
@@ -175,17 +174,14 @@ func (d *Dev) startTemporal(ctx context.Context) (err error) {
 		return err
 	}
 	d.cleanup(func(context.Context) error { return d.temporal.Stop() })
-	d.client, err = client.DialContext(ctx, client.Options{
-		HostPort: d.temporal.Addr(), Identity: workflows.Identity("tocsin-dev", app.Version(d.cfg.Version)), Logger: sdklog.NewStructuredLogger(d.fileLog),
-	})
-	if err != nil {
-		return fmt.Errorf("reaching temporal: %w", err)
-	}
-	d.cleanup(func(context.Context) error {
-		d.client.Close()
-		return nil
-	})
 	return nil
+}
+
+// temporalOptions say how the app reaches the embedded server.
+func (d *Dev) temporalOptions() *client.Options {
+	return &client.Options{
+		HostPort: d.temporal.Addr(), Identity: workflows.Identity("tocsin-dev", app.Version(d.cfg.Version)), Logger: sdklog.NewStructuredLogger(d.fileLog),
+	}
 }
 
 func (d *Dev) openStore(ctx context.Context) error {
@@ -199,10 +195,14 @@ func (d *Dev) openStore(ctx context.Context) error {
 }
 
 func (d *Dev) startApp(ctx context.Context) (err error) {
+	tracing, err := app.TracingAsked(os.Getenv)
+	if err != nil {
+		return err
+	}
 	d.inbox = inbox.New(inbox.Options{BaseURL: d.URL(), Hosts: hosts})
 	d.app, err = app.New(app.Config{
 		Roles: app.Serve | app.Work, Version: app.Version(d.cfg.Version),
-		Store: d.store, Migrate: true, SecretKey: d.ring, Temporal: d.client,
+		Store: d.store, Migrate: true, SecretKey: d.ring, Temporal: d.temporalOptions(), Tracing: tracing,
 		Listen: d.cfg.APIAddr, PublicURL: d.URL(), Open: true, Handlers: d.inbox.Handlers(),
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Retention:   d.cfg.Retention,

@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"":             {},
 	"catalog":      {"internal"}, // internal/jsonscan, which imports nothing
 	"store":        {},
-	"integrations": {"catalog"},
+	"integrations": {"catalog", "internal"}, // internal/tracecontext
 	"ingest":       {"catalog", "internal"},
 	"webhooks":     {"catalog", "internal"},
 	"console":      {"catalog"},

@@ -17,7 +17,7 @@ import (
 const manyRows = `
 WITH n AS MATERIALIZED (SELECT n, timestamptz '2026-01-01Z' + n * interval '1 second' AS at FROM generate_series(1, 100000) AS n),
 e AS (
-	INSERT INTO events SELECT n, 'storetest', 'many-' || n, 'custom.' || n % 3, '', 1, 'firing', at, 0, 'incident-' || n % 7, '', '', '', NULL, '{}', NULL, NULL, NULL, at FROM n
+	INSERT INTO events SELECT n, 'storetest', 'many-' || n, 'custom.' || n % 3, '', 1, 'firing', at, 0, 'incident-' || n % 7, '', '', '', NULL, '{}', NULL, NULL, NULL, at, NULL FROM n
 ), p AS (
 	INSERT INTO pending SELECT $1, n, 0, 'incident-' || n % 7, '', 2, at FROM n WHERE n % 5 = 0
 ), s AS (

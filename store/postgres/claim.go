@@ -33,7 +33,7 @@ SELECT l.fence = $2, w.version = $3 AND w.state IN ('active', 'failing')
 FROM leases l JOIN webhooks w ON w.id = l.webhook_id WHERE l.webhook_id = $1`
 
 const claimedEvents = `
-SELECT ` + eventColumns + ` FROM delivery_events de JOIN events e USING (seq)
+SELECT ` + eventColumns + `, de.generation FROM delivery_events de JOIN events e USING (seq)
 WHERE de.delivery_id = $1 AND (de.fate IS NULL OR de.fate = 'again') ORDER BY de.place`
 
 // claimedRefs notes once a day that a reference is still used, which keeps it from being
@@ -59,7 +59,18 @@ func (t *tx) queueClaim(f tocsin.Fence, deliveryID string, after *tocsin.Outcome
 	}
 	t.one(claimed, claim, []any{f.WebhookID, f.Number, f.Version, deliveryID, ended, number},
 		append(deliveryTargets(&c.Delivery), &c.At, &c.Uncertain)...)
-	collect(t.queue(claimedEvents, deliveryID), &c.Events, scanEvent)
+	t.queue(claimedEvents, deliveryID).Query(func(rows pgx.Rows) error {
+		defer rows.Close()
+		for rows.Next() {
+			var generation int64
+			e, err := scanEventAnd(rows, &generation)
+			if err != nil {
+				return err
+			}
+			c.Events, c.Generations = append(c.Events, e), append(c.Generations, generation)
+		}
+		return rows.Err()
+	})
 	t.queue(claimedRefs, f.WebhookID, deliveryID).Query(func(rows pgx.Rows) error {
 		var dedupKey string
 		var value []byte

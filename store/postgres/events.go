@@ -44,12 +44,12 @@ func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 
 
 const newEvents = `
 INSERT INTO events (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link,
-	labels, raw, data_at, data_length, data, received_at)
+	labels, raw, data_at, data_length, data, traceparent, received_at)
 SELECT e.seq, e.source, e.id, e.type, e.subject, e.severity, e.status, e.time, e.time_ns, e.dedup_key, e.title, e.summary, e.link,
-	e.labels::jsonb, e.raw, e.data_at, e.data_length, e.data, $19
+	e.labels::jsonb, e.raw, e.data_at, e.data_length, e.data, e.traceparent, $20
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[], $9::smallint[],
-	$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[], $16::integer[], $17::integer[], $18::bytea[])
-	AS e (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link, labels, raw, data_at, data_length, data)`
+	$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[], $16::integer[], $17::integer[], $18::bytea[], $19::text[])
+	AS e (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link, labels, raw, data_at, data_length, data, traceparent)`
 
 // insertEvents queues one row per event, or sends them when they are many. Data is usually
 // a part of Raw: then only its place is stored.
@@ -63,10 +63,10 @@ func (a *appending) insertEvents(ctx context.Context, t *tx, fresh []int) error 
 
 const copyEvents = `
 COPY events (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link,
-	labels, raw, data_at, data_length, data, received_at) FROM STDIN (FORMAT binary)`
+	labels, raw, data_at, data_length, data, traceparent, received_at) FROM STDIN (FORMAT binary)`
 
 func (a *appending) copyEvents(fresh []int) *copyRows {
-	const columns, others = 19, 500 // columns, and the bytes of all but one of them, about
+	const columns, others = 20, 500 // columns, and the bytes of all but one of them, about
 	size := 0
 	for _, i := range fresh {
 		size += len(a.batch[i].Event.Raw) + others
@@ -92,6 +92,7 @@ func (a *appending) copyEvents(fresh []int) *copyRows {
 		c.labels(e.Labels)
 		c.bytes(e.Raw)
 		c.data(e)
+		c.optional(e.TraceParent)
 		c.time(a.receivedAt)
 	}
 	return c
@@ -103,6 +104,15 @@ func (c *copyRows) labels(labels map[string]string) {
 	} else {
 		c.null()
 	}
+}
+
+// optional writes a text, or null for none.
+func (c *copyRows) optional(text string) {
+	if text == "" {
+		c.null()
+		return
+	}
+	c.text(text)
 }
 
 // data writes its place in the raw event, or what it is.
@@ -131,6 +141,7 @@ func (a *appending) queueEvents(t *tx, fresh []int) {
 		texts[i] = make([]string, n)
 	}
 	labels, raws, dataAt, dataLength, data := make([]*string, n), make([][]byte, n), make([]*int32, n), make([]*int32, n), make([][]byte, n)
+	traces := make([]*string, n)
 	for row, i := range fresh {
 		e := &a.batch[i].Event
 		for c, text := range [...]string{e.Source, e.ID, e.Type, e.Subject, string(e.Status), e.DedupKey, e.Title, e.Summary, e.Link} {
@@ -141,9 +152,12 @@ func (a *appending) queueEvents(t *tx, fresh []int) {
 		rests[row] = int16(e.Time.Sub(times[row])) // #nosec G115 -- below a microsecond
 		labels[row], raws[row] = labelText(e.Labels), orEmpty(e.Raw)
 		dataAt[row], dataLength[row], data[row] = dataPlace(e)
+		if e.TraceParent != "" {
+			traces[row] = &e.TraceParent
+		}
 	}
 	t.queue(newEvents, seqs, texts[0], texts[1], texts[2], texts[3], severities, texts[4], times, rests, texts[5], texts[6], texts[7], texts[8],
-		labels, raws, dataAt, dataLength, data, a.receivedAt)
+		labels, raws, dataAt, dataLength, data, traces, a.receivedAt)
 }
 
 func labelText(labels map[string]string) *string {
@@ -170,17 +184,24 @@ func dataPlace(e *tocsin.Event) (at, length *int32, apart []byte) {
 
 // eventColumns are those that scanEvent reads, of a table named e.
 const eventColumns = `e.seq, e.source, e.id, e.type, e.subject, e.severity, e.status, e.time, e.time_ns, e.dedup_key,
-	e.title, e.summary, e.link, e.labels, e.raw, e.data_at, e.data_length, e.data, e.received_at`
+	e.title, e.summary, e.link, e.labels, e.raw, e.data_at, e.data_length, e.data, e.traceparent, e.received_at`
 
-func scanEvent(row pgx.CollectableRow) (tocsin.Event, error) {
+func scanEvent(row pgx.CollectableRow) (tocsin.Event, error) { return scanEventAnd(row) }
+
+// scanEventAnd reads eventColumns, and more that come after them.
+func scanEventAnd(row pgx.CollectableRow, more ...any) (tocsin.Event, error) {
 	var e tocsin.Event
+	var trace *string
 	var rest int16
 	var labels, raw, data []byte
 	var at, length *int32
-	err := row.Scan(&e.Seq, &e.Source, &e.ID, &e.Type, &e.Subject, &e.Severity, &e.Status, &e.Time, &rest, &e.DedupKey,
-		&e.Title, &e.Summary, &e.Link, &labels, &raw, &at, &length, &data, &e.ReceivedAt)
+	err := row.Scan(append([]any{&e.Seq, &e.Source, &e.ID, &e.Type, &e.Subject, &e.Severity, &e.Status, &e.Time, &rest, &e.DedupKey,
+		&e.Title, &e.Summary, &e.Link, &labels, &raw, &at, &length, &data, &trace, &e.ReceivedAt}, more...)...)
 	if err != nil {
 		return e, err
+	}
+	if trace != nil {
+		e.TraceParent = *trace
 	}
 	e.Time = e.Time.Add(time.Duration(rest))
 	if labels != nil {

@@ -44,7 +44,12 @@ func (t *tx) openAttempt(d delivery, c *tocsin.Claimed) error {
 	if _, err := t.exec(`INSERT INTO attempts (delivery, number, body) VALUES (?, ?, ?)`, d.n, c.Attempt, body); err != nil {
 		return err
 	}
-	c.Events, err = list(t, scanEvent, `SELECT `+eventColumns+` FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
+	c.Events, err = list(t, func(r row) (tocsin.Event, error) {
+		var generation int64
+		e, err := scanEventAnd(r, &generation)
+		c.Generations = append(c.Generations, generation)
+		return e, err
+	}, `SELECT `+eventColumns+`, m.generation FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
 		WHERE m.delivery = ? AND m.owed ORDER BY m.place`, d.n)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxGrouped is how many writes one commit takes at most, so that the first of them does
@@ -16,7 +17,8 @@ const maxGrouped = 64
 // is atomic by itself, and none returns before the commit. There is no timer: a write that
 // finds nobody at work begins at once, with whatever waits.
 type group struct {
-	do func(context.Context, func(*tx) error) error // a transaction
+	do    func(context.Context, func(*tx) error) error // a transaction
+	waits waits
 
 	mu      sync.Mutex
 	waiting []*grouped
@@ -29,6 +31,8 @@ type grouped struct {
 	f    func(*tx) error
 	lead chan struct{} // closed when it is its turn to work for all
 	done chan struct{} // closed when it is over
+	// since is when it began to wait; zero for one that found nobody at work.
+	since time.Time
 
 	err      error
 	panicked any
@@ -38,9 +42,12 @@ type grouped struct {
 // wrote that is not committed yet: should that commit fail, f's does.
 func (g *group) write(ctx context.Context, f func(*tx) error) error {
 	w := &grouped{ctx: ctx, f: f, lead: make(chan struct{}), done: make(chan struct{})}
+	g.waits.asked.Add(1)
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
-	if !g.working {
+	if g.working {
+		w.since = time.Now()
+	} else {
 		g.working = true
 		close(w.lead)
 	}
@@ -89,6 +96,11 @@ func (g *group) work() {
 	all := g.waiting[:n:n]
 	g.waiting = g.waiting[n:]
 	g.mu.Unlock()
+	for _, w := range all {
+		if !w.since.IsZero() {
+			g.waits.over(w.since)
+		}
+	}
 	defer func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()

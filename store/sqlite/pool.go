@@ -21,6 +21,7 @@ type pool struct {
 	begin  string
 	now    func() time.Time
 	closed atomic.Bool
+	waits  waits
 }
 
 // session is one connection; a nil conn is opened when next used.
@@ -46,11 +47,9 @@ func (p *pool) do(ctx context.Context, f func(*tx) error) error {
 	if p.closed.Load() {
 		return errClosed
 	}
-	var s *session
-	select {
-	case s = <-p.free:
-	case <-ctx.Done():
-		return ctx.Err()
+	s, err := p.session(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() { p.free <- s }()
 	if p.closed.Load() {
@@ -87,6 +86,24 @@ func (p *pool) do(ctx context.Context, f func(*tx) error) error {
 	}
 	committed = true
 	return nil
+}
+
+// session waits for a connection.
+func (p *pool) session(ctx context.Context) (*session, error) {
+	p.waits.asked.Add(1)
+	select {
+	case s := <-p.free:
+		return s, nil
+	default:
+	}
+	began := time.Now()
+	defer p.waits.over(began)
+	select {
+	case s := <-p.free:
+		return s, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // close waits for the connections and closes them.

@@ -29,6 +29,9 @@ func Event(n int) tocsin.Event {
 	if n%4 == 3 {
 		e.Status = tocsin.Resolved
 	}
+	if n%2 == 0 {
+		e.TraceParent = fmt.Sprintf("00-0af7651916cd43dd8448eb211c80319c-%016x-01", n+1)
+	}
 	e.Raw = json.RawMessage(fmt.Sprintf("{\"id\":%q ,  \"source\":\"storetest\",\"data\":%s,\n\"extra\": null}", e.ID, data))
 	return e
 }

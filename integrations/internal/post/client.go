@@ -150,6 +150,8 @@ type Response struct {
 // of some Class, and holds no secret. Any status is a response: see Classify. The
 // Exchange is there in both cases.
 func (c *Client) Do(ctx context.Context, r Request) (res Response, err error) {
+	ctx, span := traced(ctx, &r)
+	defer func() { answered(span, res.Status, err) }()
 	res.Exchange = c.record(r)
 	defer func() {
 		keep := MaxRequestKept

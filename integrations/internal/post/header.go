@@ -44,6 +44,7 @@ func CheckHeader(name, value string) error {
 var openHeaders = map[string]bool{
 	"Content-Type": true, "Content-Encoding": true, "Accept": true, "User-Agent": true, "Accept-Language": true,
 	"Webhook-Id": true, "Webhook-Timestamp": true, "Webhook-Signature": true, "Tocsin-Test": true,
+	"Traceparent": true, // ids alone
 }
 
 // OpenHeader reports whether a request header's value may be shown. A user's header
