@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/activities"
 	"github.com/tocsin-alerts/tocsin/integrations"
@@ -67,6 +69,9 @@ func benchmarkDeliver(b *testing.B, s tocsin.Store, size int) {
 	a := newActivities(s, nil)
 	a.Sender = func(tocsin.Webhook) (tocsin.Sender, error) { return sender, nil }
 	a.Budget = time.Hour
+	if a.Metrics, err = activities.NewMetrics(prometheus.NewRegistry(), a.MaxSlots()); err != nil {
+		b.Fatal(err)
+	}
 	w := benchWebhook(b, s, size)
 	owe(b, s, w, b.N*size)
 	b.ResetTimer()

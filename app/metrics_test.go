@@ -60,7 +60,7 @@ func described(t *testing.T, roles app.Roles) map[string]string {
 }
 
 var (
-	desc     = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "((?:[^"\\]|\\.)*)", constLabels: \{(.*?)\}, variableLabels: \{(.*?)\}`)
+	desc     = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{(.*?)\}, variableLabels: \{(.*?)\}`)
 	constant = regexp.MustCompile(`(\w+)="`)
 )
 

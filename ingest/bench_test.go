@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/ingest"
 	"github.com/tocsin-alerts/tocsin/store/postgres"
@@ -89,7 +91,11 @@ func benchIngest(b *testing.B, webhooks ...tocsin.Webhook) *ingest.Ingest {
 }
 
 func benchIngestOver(b *testing.B, s tocsin.Store) *ingest.Ingest {
-	in, err := ingest.New(ingest.Config{Store: s, Conductor: &conductor{}})
+	metrics, err := ingest.NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	in, err := ingest.New(ingest.Config{Store: s, Conductor: &conductor{}, Metrics: metrics})
 	if err != nil {
 		b.Fatal(err)
 	}

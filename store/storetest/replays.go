@@ -233,9 +233,15 @@ func replayOwes(k *kit) {
 	k.same("generations", generations, want)
 	// Once more, after those went out.
 	f := k.begin(w.ID).Fence
+	claimed := map[string]int64{}
 	for _, id := range k.plan(f, len(pending)) {
-		k.record(f, k.claim(f, id), delivered, nil)
+		c := k.claim(f, id)
+		for i, e := range c.Events {
+			claimed[e.ID] = c.Generations[i]
+		}
+		k.record(f, c, delivered, nil)
 	}
+	k.same("generations claimed", claimed, want)
 	k.step(k.replay(w, tocsin.ReplayAll), tocsin.ReplayStep{Owe: k.reowed(4, 1), Done: true})
 	traces, err := k.s.Traces(k.ctx, k.reowed(4, 1)[0].Seq)
 	k.ok(err)

@@ -28,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) tocsin.Store) {
 		{"record", recordCases}, {"advance", advanceCases}, {"split", splitCases}, {"discard", discardCases}, {"redeliver", redeliverCases},
 		{"announce", announceCases}, {"incidents", incidentCases}, {"steps", stepCases}, {"incident rules", incidentRuleCases}, {"incident races", incidentRaceCases}, {"mutes", muteCases}, {"repeats", repeatCases}, {"candidates", candidateCases}, {"replays", replayCases},
 		{"ledger", ledgerCases}, {"facts", factCases}, {"history", historyCases}, {"keys", keyCases}, {"rotate", rotateCases},
-		{"audit", auditCases}, {"sealing", sealingCases}, {"prune", pruneCases},
+		{"audit", auditCases}, {"sealing", sealingCases}, {"prune", pruneCases}, {"pools", poolCases},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
