@@ -27,7 +27,7 @@ func claimAll(k *kit) {
 	want := tocsin.Claimed{
 		Delivery: tocsin.Delivery{ID: id, WebhookID: w.ID, State: tocsin.DeliverySending, Count: 4, Attempts: 1,
 			CreatedAt: c.Delivery.CreatedAt, FirstAttempt: &c.At},
-		Attempt: 1, At: c.At,
+		Attempt: 1, At: c.At, Generations: make([]int64, 4),
 	}
 	for i := range 4 {
 		e := Event(i)
