@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -32,5 +33,16 @@ func TestWhatAsksForTraces(t *testing.T) {
 		if c.bad != "" && (tocsin.CodeOf(err) != tocsin.CodeInvalid || !strings.Contains(err.Error(), c.bad)) {
 			t.Errorf("%s: %v, want an error that names %s", name, err, c.bad)
 		}
+	}
+}
+
+// TestACollectorThatIsAwayCostsSpansAlone: events are taken, and the process stops in good
+// order, which start sees to.
+func TestACollectorThatIsAwayCostsSpansAlone(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
+	a := start(t, app.Config{Roles: app.Serve, Open: true, Tracing: true})
+	if status, answer := call(t, "POST", "http://"+a.Addr()+"/v1/events", `{"id": "1", "source": "s", "type": "custom.x"}`); status != http.StatusAccepted {
+		t.Errorf("submitting: %d %s", status, answer)
 	}
 }
