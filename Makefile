@@ -40,7 +40,7 @@ dev: bin/tocsin-dev ## Run everything in one process on 127.0.0.1 (make dev ARGS
 	@exec bin/tocsin-dev $(ARGS)
 
 .PHONY: deps
-deps: ## Install what the tests need when it is missing: PostgreSQL, gcc, promtool, …
+deps: ## Install what the tests need when it is missing: PostgreSQL, gcc, promtool, Chromium, …
 	@.ci/deps
 
 .PHONY: test

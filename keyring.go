@@ -3,7 +3,9 @@ package tocsin
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 type KeyRing struct {
 	first string
 	keys  map[string]cipher.AEAD
+	raw   map[string][]byte
 }
 
 // ErrNoKey says that a sealed value names a key that is not on the ring.
@@ -31,7 +34,7 @@ func GenerateKey(id string) string {
 // an entry of another form, a key that is not 32 bytes, and an id given twice are
 // errors that name the entry by its place and never show the key.
 func ParseKeyRing(text string) (*KeyRing, error) {
-	ring := &KeyRing{keys: map[string]cipher.AEAD{}}
+	ring := &KeyRing{keys: map[string]cipher.AEAD{}, raw: map[string][]byte{}}
 	for i, entry := range strings.Split(text, ",") {
 		id, encoded, ok := strings.Cut(strings.TrimSpace(entry), ":")
 		if !ok || id == "" || strings.ContainsAny(id, " .") {
@@ -44,18 +47,44 @@ func ParseKeyRing(text string) (*KeyRing, error) {
 		if ring.keys[id] != nil {
 			return nil, fmt.Errorf("key %d (%s): this id is there twice", i+1, id)
 		}
-		block, err := aes.NewCipher(raw)
-		if err != nil {
+		if err := ring.add(id, raw); err != nil {
 			return nil, fmt.Errorf("key %d (%s): %w", i+1, id, err)
-		}
-		if ring.keys[id], err = cipher.NewGCM(block); err != nil {
-			return nil, fmt.Errorf("key %d (%s): %w", i+1, id, err)
-		}
-		if ring.first == "" {
-			ring.first = id
 		}
 	}
 	return ring, nil
+}
+
+// add puts a key of 32 bytes at the end of a ring.
+func (r *KeyRing) add(id string, raw []byte) error {
+	block, err := aes.NewCipher(raw)
+	if err != nil {
+		return err
+	}
+	if r.keys[id], err = cipher.NewGCM(block); err != nil {
+		return err
+	}
+	r.raw[id] = raw
+	if r.first == "" {
+		r.first = id
+	}
+	return nil
+}
+
+// For returns a ring with keys of its own for another purpose, derived from r's by HKDF:
+// what is sealed often, such as sessions, does not use up the keys that seal secrets. The
+// ids are the same, so that both are rotated together.
+func (r *KeyRing) For(purpose string) (*KeyRing, error) {
+	derived := &KeyRing{first: r.first, keys: map[string]cipher.AEAD{}, raw: map[string][]byte{}}
+	for id, raw := range r.raw {
+		key, err := hkdf.Key(sha256.New, raw, nil, "tocsin "+purpose, 32)
+		if err != nil {
+			return nil, fmt.Errorf("deriving key %s for %s: %w", id, purpose, err)
+		}
+		if err := derived.add(id, key); err != nil {
+			return nil, fmt.Errorf("deriving key %s for %s: %w", id, purpose, err)
+		}
+	}
+	return derived, nil
 }
 
 // First returns the id of the key that seals.

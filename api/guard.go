@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,11 @@ import (
 type caller struct {
 	// key is the key they hold; zero where none is asked for, or none was good.
 	key tocsin.Key
-	// actor is "key NAME" or "anonymous".
+	// user is the name of a person whom this process vouches for, who holds no key; see As.
+	user string
+	// scopes is what they may do.
+	scopes []string
+	// actor is "key NAME", "user NAME" or "anonymous".
 	actor string
 	// address is where from, without the port.
 	address string
@@ -31,6 +36,12 @@ func (c caller) name() string {
 	return c.actor
 }
 
+// quoted is the actor as errors name them.
+func (c caller) quoted() string {
+	kind, name, _ := strings.Cut(c.actor, " ")
+	return kind + " " + strconv.Quote(name)
+}
+
 // authorize finds out who sent a request and checks their key against the scope a route
 // needs. The caller is of use after an error, too.
 func (s *server) authorize(r *http.Request, scope string) (caller, error) {
@@ -38,13 +49,17 @@ func (s *server) authorize(r *http.Request, scope string) (caller, error) {
 	if s.Open || scope == scopePublic {
 		return c, nil
 	}
-	key, err := s.authenticate(r, c.address, time.Now())
-	if err != nil {
-		return c, err
+	if u, ok := userOf(r.Context()); ok {
+		c.user, c.scopes, c.actor = u.name, u.scopes, "user "+u.name
+	} else {
+		key, err := s.authenticate(r, c.address, time.Now())
+		if err != nil {
+			return c, err
+		}
+		c.key, c.scopes, c.actor = key, key.Scopes, "key "+key.Name
 	}
-	c.key, c.actor = key, "key "+key.Name
-	if scope != scopeAny && !slices.Contains(key.Scopes, scope) && !slices.Contains(key.Scopes, ScopeAdmin) {
-		return c, tocsin.Errorf(tocsin.CodeForbidden, "key %q has the scopes %s; this needs %s", key.Name, strings.Join(key.Scopes, ", "), scope)
+	if scope != scopeAny && !slices.Contains(c.scopes, scope) && !slices.Contains(c.scopes, ScopeAdmin) {
+		return c, tocsin.Errorf(tocsin.CodeForbidden, "%s has the scopes %s; this needs %s", c.quoted(), strings.Join(c.scopes, ", "), scope)
 	}
 	return c, nil
 }

@@ -28,7 +28,7 @@ const (
 type refusals struct {
 	to  tocsin.AuditLog
 	log *slog.Logger
-	// Callers with a key are counted apart: nobody without one can keep what they try
+	// Callers with a key, and users, are counted apart: nobody without one can keep what they try
 	// out of the log.
 	keyless, keyed noted
 }
@@ -50,7 +50,7 @@ func (f *refusals) note(ctx context.Context, by caller, route string, err error)
 		return // nobody was refused: nobody could be asked
 	}
 	kind := &f.keyless
-	if by.key.ID != "" {
+	if by.key.ID != "" || by.user != "" {
 		kind = &f.keyed
 	}
 	itself, firstBeyond := kind.add(time.Now())

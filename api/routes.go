@@ -13,6 +13,7 @@ const (
 	ScopeRead   = "read"   // see everything but secrets
 	ScopeAdmin  = "admin"  // change anything, and see keys and the audit log
 	scopePublic = ""       // no key is asked for
+	scopeAny    = "any"    // any good key
 )
 
 // route is one method of one path. It has either handle or change.
@@ -105,12 +106,12 @@ func (s *server) operationRoutes() []route {
 		changes("POST", "/v1/incidents/{id}/acknowledge", "incident.acknowledge", s.changeIncident(tocsin.IncidentAcknowledged)),
 		changes("POST", "/v1/incidents/{id}/resolve", "incident.resolve", s.changeIncident(tocsin.IncidentResolved)),
 
-		reads("/v1/whoami", scopeAny, s.whoami),
 		reads("/v1/keys", ScopeAdmin, s.listKeys),
 		changes("POST", "/v1/keys", "key.create", s.createKey),
 		changes("DELETE", "/v1/keys/{id}", "key.delete", s.deleteKey),
 		changes("POST", "/v1/keys/{id}/rotate", "key.rotate", s.rotateKey),
 		reads("/v1/audit", ScopeAdmin, s.listAudit),
+		reads("/v1/me", scopeAny, s.me),
 	}
 }
 

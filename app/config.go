@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	tocsin "github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/console"
 )
 
 // Roles says what a process does; add them up for both.
@@ -66,6 +67,12 @@ type Config struct {
 	Hosts []string
 	// Handlers are served beside the API, by http.ServeMux pattern.
 	Handlers map[string]http.Handler
+	// TemporalUI is the base address of Temporal's Web UI, for the console's links; "" is
+	// none. Links are further entries of the console's navigation.
+	TemporalUI string
+	Links      []console.Link
+	// OIDC is how people sign in to the console without a key; nil is with keys only.
+	OIDC *console.OIDC
 
 	// EgressAllow lists networks that deliveries may reach although they are private.
 	EgressAllow []netip.Prefix
@@ -105,6 +112,7 @@ type Settings struct {
 
 	listen, databaseURL, publicURL, egressAllow string
 	metricsListen, logLevel, logFormat, slots   string
+	temporalUI                                  string
 	migrate, pprof                              bool
 	retention                                   func() (tocsin.Retention, error)
 }
@@ -115,7 +123,8 @@ func Bind(flags *flag.FlagSet, roles Roles, getenv func(string) string) *Setting
 	s := &Settings{getenv: getenv, roles: roles}
 	// Values of the environment are not made defaults: help would print passwords.
 	if roles&Serve != 0 {
-		flags.StringVar(&s.listen, "listen", "", "`address` of the HTTP API (TOCSIN_LISTEN; default "+DefaultListen+")")
+		flags.StringVar(&s.listen, "listen", "", "`address` of the HTTP API and the console (TOCSIN_LISTEN; default "+DefaultListen+")")
+		flags.StringVar(&s.temporalUI, "temporal-ui", "", "`URL` of Temporal's Web UI, for the console's links (TOCSIN_TEMPORAL_UI)")
 	}
 	if roles&Work != 0 {
 		flags.StringVar(&s.slots, "slots", "", "how many webhooks this worker delivers for at once, as a `number` (TOCSIN_SLOTS; default 1000)")
@@ -182,6 +191,10 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	signIn, err := parseOIDC(s.getenv)
+	if err != nil {
+		return Config{}, tocsin.Errorf(tocsin.CodeInvalid, "%w", err)
+	}
 	cfg := Config{
 		Roles:         s.roles,
 		DatabaseURL:   s.get(s.databaseURL, "TOCSIN_DATABASE_URL"),
@@ -192,6 +205,8 @@ func (s *Settings) Config(logs io.Writer) (Config, error) {
 		Pprof:         pprof,
 		Tracing:       tracing,
 		PublicURL:     s.get(s.publicURL, "TOCSIN_PUBLIC_URL"),
+		TemporalUI:    s.get(s.temporalUI, "TOCSIN_TEMPORAL_UI"),
+		OIDC:          signIn,
 		EgressAllow:   egress,
 		Retention:     retention,
 		Slots:         slots,
@@ -268,7 +283,7 @@ func (c *Config) check() error {
 	if err := checkRetention(c.Retention); err != nil {
 		return err
 	}
-	return checkPublicURL(c.PublicURL)
+	return errors.Join(checkPublicURL(c.PublicURL), checkTemporalUI(c.TemporalUI), checkOIDC(c.OIDC, c.PublicURL))
 }
 
 func setDefault[T comparable](field *T, value T) {

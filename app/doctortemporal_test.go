@@ -139,7 +139,7 @@ func TestDoctorLooksAtTemporal(t *testing.T) {
 	}{
 		"well":             {func(*temporal) {}, "reachable", "ok version 1.32.1 at 127.0.0.1:"},
 		"well kept":        {func(*temporal) {}, "namespace", "ok default keeps workflows that are over for 72h"},
-		"well searched":    {func(*temporal) {}, "search attributes", "ok all 5 are registered"},
+		"well searched":    {func(*temporal) {}, "search attributes", "ok all 6 are registered"},
 		"well swept":       {func(*temporal) {}, workflows.SweepID, "ok every 30s, last 0s ago"},
 		"well kept house":  {func(*temporal) {}, workflows.HousekeepingID, "ok every 30s, last "},
 		"well worked":      {func(*temporal) {}, "workers", "ok 1 take tasks from the task queue tocsin; 8 tasks wait"},

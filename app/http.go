@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,8 +43,8 @@ func (a *App) startAPI(p parts) error {
 	if err != nil {
 		return fmt.Errorf("setting up the API: %w", err)
 	}
-	if len(a.cfg.Handlers) > 0 {
-		handler = beside(handler, a.cfg.Handlers)
+	if handler, err = a.withConsole(handler); err != nil {
+		return err
 	}
 	a.addr, err = a.listen("API", a.cfg.Listen, handler)
 	return err
@@ -51,18 +52,25 @@ func (a *App) startAPI(p parts) error {
 
 // beside serves handlers by their patterns and leaves everything else to rest as it is:
 // one ServeMux for both would redirect paths that rest refuses with a problem document.
+// So would this one, of paths that are a handler's when they are cleaned ("//").
 func beside(rest http.Handler, handlers map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range handlers {
 		mux.Handle(pattern, h)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
+		if _, pattern := mux.Handler(r); pattern == "" || !canonical(r.URL.EscapedPath()) {
 			rest.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// canonical reports whether ServeMux would take this path as it is.
+func canonical(escaped string) bool {
+	clean := path.Clean(escaped)
+	return escaped == clean || (clean != "/" && escaped == clean+"/")
 }
 
 // startMetrics serves metrics and health at an address of their own, which need not be

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -151,4 +152,23 @@ func TestHeadersAreBounded(t *testing.T) {
 			t.Errorf("got %d, want 431", resp.StatusCode)
 		}
 	})
+}
+
+func TestOddPathsAreNotRedirectedToHandlers(t *testing.T) {
+	says := func(text string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+	}
+	h := beside(says("rest"), map[string]http.Handler{"GET /{$}": says("root"), "/console/": says("console")})
+	for path, want := range map[string]string{
+		"/": "root", "/console/": "console", "/console/webhooks": "console", "/v1/events": "rest",
+		"//": "rest", "///": "rest", "/v1/..": "rest", "/v1/../console/": "rest", "//console/": "rest", "/console/../v1/events": "rest",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://tocsin.example/", nil)
+		r.URL.Path = path
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Body.String(); got != want {
+			t.Errorf("GET %s: got %d %q, want %q", path, w.Code, got, want)
+		}
+	}
 }

@@ -209,16 +209,32 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 	d.MustSettle("slow")
 }
 
-func TestTheRootLeadsToTheInbox(t *testing.T) {
+func TestTheRootLeadsBrowsersToTheConsole(t *testing.T) {
 	d := devtest.StartDev(t, devtest.DevOptions{})
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Get(d.URL + "/")
-	if err != nil {
-		t.Fatal(err)
+	get := func(path, accept string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", d.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/inbox" {
+	if resp := get("/", "text/html,*/*"); resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/console/" {
 		t.Errorf("GET / answers %s, Location %q", resp.Status, resp.Header.Get("Location"))
+	}
+	if resp := get("/console/", "text/html"); resp.StatusCode != http.StatusOK {
+		t.Errorf("the console answers %s", resp.Status)
+	}
+	for path, accept := range map[string]string{"/": "*/*", "//": "text/html", "/v1/../console/": "text/html"} {
+		if resp := get(path, accept); resp.StatusCode != http.StatusNotFound || resp.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("GET %s answers %s %s, want the API's problem", path, resp.Status, resp.Header.Get("Content-Type"))
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	tocsin "github.com/tocsin-alerts/tocsin"
 	"github.com/tocsin-alerts/tocsin/app"
+	"github.com/tocsin-alerts/tocsin/console"
 	"github.com/tocsin-alerts/tocsin/devserver/demo"
 	"github.com/tocsin-alerts/tocsin/devserver/inbox"
 	"github.com/tocsin-alerts/tocsin/devserver/temporalserver"
@@ -204,6 +205,7 @@ func (d *Dev) startApp(ctx context.Context) (err error) {
 		Roles: app.Serve | app.Work, Version: app.Version(d.cfg.Version),
 		Store: d.store, Migrate: true, SecretKey: d.ring, Temporal: d.temporalOptions(), Tracing: tracing,
 		Listen: d.cfg.APIAddr, PublicURL: d.URL(), Open: true, Handlers: d.inbox.Handlers(),
+		TemporalUI: "http://" + d.temporal.UIAddr(), Links: []console.Link{{Title: "Inbox", URL: d.URL() + "/inbox"}},
 		EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Retention:   d.cfg.Retention,
 		Logger:      d.log,

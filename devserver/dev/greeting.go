@@ -20,6 +20,7 @@ func (d *Dev) greet(took time.Duration) {
 	}
 	fmt.Fprintf(d.cfg.Out, `%s (after %v).
 
+  Console          %s/console/
   API              %s
   Inbox            %s/inbox
   Temporal Web UI  http://%s
@@ -28,7 +29,7 @@ func (d *Dev) greet(took time.Duration) {
 
   !!  NO KEY IS ASKED FOR. Every program and every user of this machine can read and
   !!  change everything here. It listens on loopback only; for more, run tocsin serve.
-`, Ready, took.Round(10*time.Millisecond), d.URL(), d.URL(), d.UIAddr(), d.TemporalAddr(), d.cfg.DataDir)
+`, Ready, took.Round(10*time.Millisecond), d.URL(), d.URL(), d.URL(), d.UIAddr(), d.TemporalAddr(), d.cfg.DataDir)
 	d.warnOpen()
 	fmt.Fprintf(d.cfg.Out, "\nTry it: this sends an event, and the inbox shows its delivery.\n\n%s\n\n", d.curl())
 }

@@ -71,7 +71,6 @@ func New(o Options) *Inbox {
 	i.box.keep, i.box.keepBytes = o.Keep, o.KeepBytes
 	// Only our own page, and programs that are no browser, may change what it does.
 	own := http.NewCrossOriginProtection()
-	i.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
 	i.mux.HandleFunc("GET /inbox", i.page)
 	i.mux.HandleFunc("GET /inbox/{$}", i.page)
 	i.mux.HandleFunc("GET /inbox/{name}", i.page)
@@ -86,7 +85,7 @@ func New(o Options) *Inbox {
 
 // Handlers returns the inbox by the patterns it is to be mounted at.
 func (i *Inbox) Handlers() map[string]http.Handler {
-	return map[string]http.Handler{"GET /{$}": i, "/inbox": i, "/inbox/": i, "/inbox.json": i}
+	return map[string]http.Handler{"/inbox": i, "/inbox/": i, "/inbox.json": i}
 }
 
 // ServeHTTP implements http.Handler.

@@ -292,16 +292,6 @@ func TestPageStaysSmall(t *testing.T) {
 	}
 }
 
-func TestTheRootLeadsToThePage(t *testing.T) {
-	k := newKit(t, inbox.Options{})
-	if resp, _ := k.do("GET", "/", ""); resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/inbox" {
-		t.Errorf("GET / answers %s, Location %q", resp.Status, resp.Header.Get("Location"))
-	}
-	if k.Handlers()["GET /{$}"] == nil {
-		t.Error("nothing is mounted at /")
-	}
-}
-
 func TestJSONForPrograms(t *testing.T) {
 	k := newKit(t, inbox.Options{})
 	for _, name := range []string{"a", "b", "a"} {

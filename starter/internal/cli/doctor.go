@@ -96,12 +96,14 @@ func (p *program) printDiagnosis(checks []app.Finding) error {
 	return errors.Join(err, printing)
 }
 
-// whoamiView is what the API says of itself and the key.
-type whoamiView struct {
-	Key     *tocsin.Key `json:"key"`
-	Open    bool        `json:"open"`
-	Version string      `json:"version"`
-	Now     time.Time   `json:"now"`
+// meView is what the API says of itself and the key.
+type meView struct {
+	Name      string     `json:"name"`
+	Scopes    []string   `json:"scopes"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Open      bool       `json:"open"`
+	Version   string     `json:"version"`
+	Now       time.Time  `json:"now"`
 }
 
 // soon is how long before its end a key is worth a word.
@@ -118,8 +120,8 @@ func (p *program) checkAPI(ctx context.Context) []app.Finding {
 	if err != nil {
 		return []app.Finding{found("reachable", app.CheckFail, "correct TOCSIN_API_URL", "%v", err)}
 	}
-	var me whoamiView
-	err = api.call(ctx, http.MethodGet, "/v1/whoami", nil, nil, &me)
+	var me meView
+	err = api.call(ctx, http.MethodGet, "/v1/me", nil, nil, &me)
 	switch tocsin.CodeOf(err) {
 	case "":
 	case tocsin.CodeUnauthorized, tocsin.CodeForbidden:
@@ -159,16 +161,16 @@ func (p *program) apiVersion(version string) app.Finding {
 	return f
 }
 
-func keyFinding(me whoamiView) app.Finding {
+func keyFinding(me meView) app.Finding {
 	f := app.Finding{Area: "api", Check: "key", Result: app.CheckOK}
-	switch k := me.Key; {
-	case me.Open || k == nil:
+	switch holder := fmt.Sprintf("%s (%s)", me.Name, strings.Join(me.Scopes, ", ")); {
+	case me.Open:
 		f.Seen = "none is asked for"
-	case k.ExpiresAt != nil && k.ExpiresAt.Sub(me.Now) < soon:
-		f.Result, f.Seen = app.CheckWarn, fmt.Sprintf("%s (%s) expires at %s", k.Name, strings.Join(k.Scopes, ", "), when(k.ExpiresAt))
-		f.Mend = "tocsin keys rotate " + k.Name + " --expires 90d gives it another text and time"
+	case me.ExpiresAt != nil && me.ExpiresAt.Sub(me.Now) < soon:
+		f.Result, f.Seen = app.CheckWarn, holder+" expires at "+when(me.ExpiresAt)
+		f.Mend = "tocsin keys rotate " + me.Name + " --expires 90d gives it another text and time"
 	default:
-		f.Seen = fmt.Sprintf("%s (%s)", k.Name, strings.Join(k.Scopes, ", "))
+		f.Seen = holder
 	}
 	return f
 }

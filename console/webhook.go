@@ -1,0 +1,299 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+// webhookData is the page of one webhook.
+type webhookData struct {
+	Hook       hookView
+	Deliveries []deliverySummary
+	More       bool
+	// Settings and Config are what is configured, readable.
+	Settings, Config []settingLine
+	// History is nil for who may not read the audit log.
+	History    []logEntry
+	Charts     []Chart
+	Rejections []rejection
+	Workflow   string
+	Test       *testTrial
+	// Signs says that there is a secret that can be rotated.
+	Signs bool
+}
+
+// settingLine is one setting as people read it.
+type settingLine struct{ Label, Value string }
+
+// rejection is an event that came by signal and was not taken.
+type rejection struct {
+	At      time.Time `json:"at"`
+	Field   string    `json:"field"`
+	Message string    `json:"message"`
+	Source  string    `json:"source"`
+	ID      string    `json:"id"`
+}
+
+func showWebhook(p *request) error { return p.showHook(nil, nil) }
+
+// optional asks for what an older API may not have: false then.
+func (p *request) optional(path string, out any) (bool, error) {
+	err := p.get(path, out)
+	var problem *Problem
+	if errors.As(err, &problem) && (problem.Status == http.StatusNotFound || problem.Status == http.StatusForbidden) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// showHook shows the page, and on it what was tried or refused.
+func (p *request) showHook(test *testTrial, problem *Problem) error {
+	id := p.PathValue("id")
+	raw, err := p.stored(id)
+	if err != nil {
+		return err
+	}
+	data := webhookData{Test: test}
+	if err := json.Unmarshal(raw, &data.Hook); err != nil {
+		return fmt.Errorf("reading webhook: %w", err)
+	}
+	h := data.Hook
+	var latest list[deliverySummary]
+	if err := p.get(at(url.Values{"limit": {"15"}}, "v1", "webhooks", h.ID, "deliveries"), &latest); err != nil {
+		return err
+	}
+	data.Deliveries, data.More = latest.Items, latest.Next != ""
+	if p.console.WorkflowURL != nil {
+		data.Workflow = p.console.WorkflowURL(h.ID)
+	}
+	switch p.URL.Query().Get("part") {
+	case "now":
+	case "charts":
+		err = p.charts(&data)
+	default:
+		if err = p.charts(&data); err == nil {
+			err = p.background(&data, raw)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if problem != nil {
+		status = problem.Status
+	}
+	return p.showStatus(status, "webhooks", "webhook", h.Name, data, problem)
+}
+
+// background is what changes only when somebody changes the webhook.
+func (p *request) background(data *webhookData, raw json.RawMessage) error {
+	h := data.Hook
+	var channels list[channelInfo]
+	if err := p.get("/v1/channels", &channels); err != nil {
+		return err
+	}
+	doc, err := editable(raw)
+	if err != nil {
+		return err
+	}
+	if data.Settings, data.Config, err = readable(doc, channelOf(channels.Items, h.Channel)); err != nil {
+		return err
+	}
+	if channel := channelOf(channels.Items, h.Channel); channel != nil {
+		data.Signs = channel.Properties.find("signing_secret") != nil
+	}
+	var rejected list[rejection]
+	if _, err := p.optional(at(url.Values{"limit": {"20"}}, "v1", "webhooks", h.ID, "rejections"), &rejected); err != nil {
+		return err
+	}
+	data.Rejections = rejected.Items
+	if !p.me.Can(admin) {
+		return nil
+	}
+	var log list[logEntry]
+	err = p.get(at(url.Values{"object": {h.ID}, "limit": {"20"}}, "v1", "audit"), &log)
+	data.History = log.Items
+	return err
+}
+
+// readable is a webhook's settings and configuration, by the names that forms have.
+func readable(doc map[string]any, channel *schema) (settings, config []settingLine, err error) {
+	s, err := webhookSchema(nil, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings = append(settings, settingLine{"Events", eventsText(doc["events"])})
+	for _, one := range s.Properties {
+		if v := doc[one.Name]; !blank(v) && one.Name != "name" {
+			settings = append(settings, settingLine{one.Schema.Title, one.Schema.say(v)})
+		}
+	}
+	members, _ := doc["config"].(map[string]any)
+	for _, c := range changesOf(nil, members) {
+		first, rest, nested := strings.Cut(c.Field, ".")
+		label := first
+		if channel != nil {
+			if known := channel.Properties.find(first); known != nil {
+				label = cmp.Or(known.Title, first)
+			}
+		}
+		if nested {
+			label += ": " + rest
+		}
+		config = append(config, settingLine{label, c.New()})
+	}
+	return settings, config, nil
+}
+
+// say is a setting's value as its form calls it.
+func (s *schema) say(v any) string {
+	switch v := v.(type) {
+	case []any:
+		var items []string
+		for _, one := range v {
+			items = append(items, s.say(one))
+		}
+		return strings.Join(items, ", ")
+	case map[string]any:
+		var parts []string
+		for _, c := range changesOf(nil, v) {
+			parts = append(parts, c.Field+": "+c.New())
+		}
+		return strings.Join(parts, ", ")
+	}
+	return labelOf(s.Labels, valueText(v))
+}
+
+func eventsText(events any) string {
+	items, _ := events.([]any)
+	switch modeOf(events) {
+	case eventsAll:
+		return "everything"
+	case eventsNone:
+		return "none of its own: only as another's fallback or escalation"
+	}
+	var parts []string
+	for _, item := range items {
+		name, collections := selectorOf(item)
+		if len(collections) > 0 {
+			name += " (" + listText(collections) + ")"
+		}
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// activityAnswer is what moved in a window.
+type activityAnswer struct {
+	Step  tocsin.Duration `json:"step"`
+	Spans []struct {
+		Start     time.Time `json:"start"`
+		Accepted  int64     `json:"accepted"`
+		Delivered int64     `json:"delivered"`
+		Attempts  int64     `json:"attempts"`
+		Failed    int64     `json:"failed_attempts"`
+	} `json:"spans"`
+}
+
+// charts are drawn where the API has what they show.
+func (p *request) charts(data *webhookData) error {
+	for _, w := range []struct{ window, title string }{{"1h", "Last hour"}, {"24h", "Last 24 hours"}} {
+		var a activityAnswer
+		ok, err := p.optional(at(url.Values{"window": {w.window}, "webhook": {data.Hook.ID}}, "v1", "activity"), &a)
+		if err != nil {
+			return err
+		}
+		if ok && len(a.Spans) > 0 {
+			data.Charts = append(data.Charts, a.chart("c"+w.window, w.title))
+		}
+	}
+	return nil
+}
+
+func (a activityAnswer) chart(id, title string) Chart {
+	c := Chart{ID: id, Title: title, Unit: "events", Every: a.Step.Std(), Series: []Series{
+		{Name: "delivered", Tone: "ok"}, {Name: "owed anew", Tone: "busy"}, {Name: "failed attempts", Tone: "bad"},
+	}}
+	for _, s := range a.Spans {
+		c.Times = append(c.Times, s.Start)
+		for i, v := range []int64{s.Delivered, s.Accepted, s.Failed} {
+			c.Series[i].Values = append(c.Series[i].Values, float64(max(0, v)))
+		}
+	}
+	return c
+}
+
+// actOnWebhook is what the buttons of the page do.
+func actOnWebhook(p *request) error {
+	id, do := p.PathValue("id"), p.PostFormValue("do")
+	here := to("webhooks", id)
+	said := map[string]string{
+		"pause": "The webhook is paused. What it is owed is held.", "resume": "The webhook is active again.", "run": "It delivers now what it is owed.",
+	}
+	switch do {
+	case "pause", "resume", "run":
+		if err := p.send("POST", at(nil, "v1", "webhooks", id, do), nil, nil); err != nil {
+			return p.refusedHere(err)
+		}
+		return p.done(here, said[do])
+	case "test", "check":
+		t := testTrial{Check: do == "check"}
+		if err := p.send("POST", at(nil, "v1", "webhooks", id, do), nil, &t); err != nil {
+			return p.refusedHere(err)
+		}
+		return p.showHook(&t, nil)
+	case "rotate":
+		return p.rotate(id)
+	case "delete":
+		return p.deleteHook(id)
+	}
+	return notFound(p)
+}
+
+// refusedHere shows the webhook's page with what the API refused.
+func (p *request) refusedHere(err error) error {
+	var problem *Problem
+	if !errors.As(err, &problem) || !problem.OfForm() {
+		return err
+	}
+	return p.showHook(nil, problem)
+}
+
+func (p *request) rotate(id string) error {
+	var made struct {
+		saved
+		OldUntil *time.Time `json:"old_secret_until"`
+	}
+	if err := p.send("POST", at(nil, "v1", "webhooks", id, "rotate-secret"), map[string]string{"overlap": cmp.Or(p.PostFormValue("overlap"), "24h")}, &made); err != nil {
+		return p.refusedHere(err)
+	}
+	return p.showSecrets(made.webhook, made.Generated, made.OldUntil, "The webhook signs with a new secret.")
+}
+
+// deleteHook asks for the name, so that nobody deletes another webhook than they think.
+func (p *request) deleteHook(id string) error {
+	raw, err := p.stored(id)
+	if err != nil {
+		return err
+	}
+	var hook webhook
+	if err := json.Unmarshal(raw, &hook); err != nil {
+		return fmt.Errorf("reading webhook: %w", err)
+	}
+	if p.PostFormValue("name") != hook.Name {
+		return p.showHook(nil, &Problem{Title: "Nothing was deleted", Status: http.StatusUnprocessableEntity, Code: tocsin.CodeInvalid,
+			Errors: []tocsin.FieldError{{Field: "name", Message: "type the webhook's name, " + hook.Name}}})
+	}
+	if err := p.send("DELETE", at(nil, "v1", "webhooks", hook.ID), nil, nil); err != nil {
+		return p.refusedHere(err)
+	}
+	return p.done(to("webhooks"), "Webhook "+hook.Name+" is deleted. Its history stays.")
+}

@@ -1,0 +1,377 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-alerts/tocsin"
+)
+
+func webhooksRoutes() []route {
+	return []route{
+		{pattern: "GET webhooks", do: listWebhooks},
+		{pattern: "GET webhooks/new", do: newWebhook},
+		{pattern: "POST webhooks/new", do: postNewWebhook},
+		{pattern: "GET webhooks/{id}", do: showWebhook},
+		{pattern: "POST webhooks/{id}", do: actOnWebhook},
+		{pattern: "GET webhooks/{id}/edit", do: editWebhook},
+		{pattern: "POST webhooks/{id}/edit", do: postWebhook},
+	}
+}
+
+// formData is what the page with a webhook's form is made of.
+type formData struct {
+	// ID is the stored webhook's, "" for a new one; Name its name as it is stored.
+	ID, Name string
+	Version  int64
+	Base     string
+	Channel  string
+	Channels []channelInfo
+	About    *schema
+	Fields   map[string]*node
+	// Config are the channel's own fields, MoreConfig those that stand folded.
+	Config, MoreConfig []*node
+	Events             eventsView
+	Active             bool
+	// Conflict says what somebody else changed meanwhile.
+	Conflict *conflict
+	// What was tried beside the form.
+	Match   *matchTrial
+	Preview *previewTrial
+	Test    *testTrial
+}
+
+// conflict is a change by somebody else while the form was open.
+type conflict struct {
+	By      string
+	At      *time.Time
+	Changes []fieldChange
+}
+
+// To is where the form goes.
+func (d formData) To() string {
+	if d.ID == "" {
+		return to("webhooks", "new")
+	}
+	return to("webhooks", d.ID, "edit")
+}
+
+// Has reports whether one of the named fields says something: what holds them stands open.
+func (d formData) Has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return d.Fields[name] != nil && d.Fields[name].Filled() })
+}
+
+// MoreOpen reports whether a folded field says something.
+func (d formData) MoreOpen() bool {
+	return slices.ContainsFunc(d.MoreConfig, func(n *node) bool { return n.Filled() })
+}
+
+// Alternatives are sets of settings of which one is enough, by their titles.
+func (d formData) Alternatives() string {
+	if d.About == nil {
+		return ""
+	}
+	var sets []string
+	for _, set := range d.About.alternatives() {
+		var titles []string
+		for _, name := range set {
+			if s := d.About.Properties.find(name); s != nil {
+				titles = append(titles, cmp.Or(s.Title, name))
+			}
+		}
+		sets = append(sets, strings.Join(titles, " and "))
+	}
+	return strings.Join(sets, ", or ")
+}
+
+// mayEdit refuses visitors whose key may only look.
+func (p *request) mayEdit() error {
+	if p.me.Can(admin) {
+		return nil
+	}
+	return forbidden("To configure webhooks takes a key of scope admin.")
+}
+
+func newWebhook(p *request) error {
+	if err := p.mayEdit(); err != nil {
+		return err
+	}
+	d := newDraft(cmp.Or(p.URL.Query().Get("channel"), "webhook"))
+	if err := p.prepare(d); err != nil {
+		return err
+	}
+	if err := d.shape(); err != nil {
+		return err
+	}
+	return p.showDraft(d, nil, formData{})
+}
+
+// stored asks for a webhook and returns it as the API answers it.
+func (p *request) stored(id string) (raw json.RawMessage, err error) {
+	err = p.get(at(nil, "v1", "webhooks", id), &raw)
+	return raw, err
+}
+
+func editWebhook(p *request) error {
+	if err := p.mayEdit(); err != nil {
+		return err
+	}
+	raw, err := p.stored(p.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	d, err := draftOf(raw)
+	if err != nil {
+		return err
+	}
+	if err := p.prepare(d); err != nil {
+		return err
+	}
+	if err := d.shape(); err != nil {
+		return err
+	}
+	return p.showDraft(d, nil, formData{})
+}
+
+// showDraft answers with the form; more has what was tried, or a conflict.
+func (p *request) showDraft(d *draft, problem *Problem, more formData) error {
+	names, err := p.webhookNames()
+	if err != nil {
+		return err
+	}
+	problem = d.join(problem)
+	if more.Fields, err = d.fields(problem, names); err != nil {
+		return err
+	}
+	more.ID, more.Name, more.Version, more.Channel, more.Channels = d.id, d.name, d.version, d.channel, d.channels
+	more.Base, more.Active, more.About = encode(d.base, ""), d.active, channelOf(d.channels, d.channel)
+	more.Events = d.viewEvents(d.build.errors)
+	more.fold()
+	title, status := "New webhook", http.StatusOK
+	if d.id != "" {
+		title = "Edit " + d.name
+	}
+	if problem != nil {
+		status = problem.Status
+	}
+	return p.showStatus(status, "webhooks", "webhookform", title, more, problem)
+}
+
+// join adds what the form itself finds wrong to what the API did.
+func (d *draft) join(problem *Problem) *Problem {
+	own := d.unreadable()
+	switch {
+	case problem == nil:
+		return own
+	case own == nil || own == problem:
+		return problem
+	}
+	both := *problem
+	both.Errors = slices.Concat(problem.Errors, own.Errors)
+	return &both
+}
+
+// Few fields of a channel are all shown; of many, those up to the last that matters.
+const (
+	fewFields  = 3
+	manyFields = 8
+)
+
+// fold divides the channel's fields: authors of schemas begin with what matters, so that
+// what stands after the last needed or secret one, or table, is folded.
+func (d *formData) fold() {
+	config := d.Fields["config"]
+	if config == nil {
+		return
+	}
+	needed := map[string]bool{}
+	for _, set := range d.About.alternatives() {
+		for _, name := range set {
+			needed[name] = true
+		}
+	}
+	last := fewFields - 1
+	for i, n := range config.Children {
+		matters := i < manyFields && (n.Kind == kindSecret || n.Kind == kindMap)
+		if n.Required || needed[d.About.Properties[i].Name] || matters {
+			last = max(last, i)
+		}
+	}
+	d.Config, d.MoreConfig = config.Children, nil
+	if last+1 < len(config.Children) {
+		d.Config, d.MoreConfig = slices.Clone(config.Children[:last+1]), config.Children[last+1:]
+	}
+	if config.Rest != nil {
+		d.Config = append(d.Config, config.Rest)
+	}
+}
+
+// webhookNames are the names that fallback and escalate may have.
+func (p *request) webhookNames() ([]string, error) {
+	hooks, _, err := all[struct {
+		Name string `json:"name"`
+	}](p.client, nil, "v1", "webhooks")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, h := range hooks {
+		names = append(names, h.Name)
+	}
+	return names, nil
+}
+
+func postNewWebhook(p *request) error { return p.posted("", p.create) }
+
+func postWebhook(p *request) error {
+	return p.posted(p.PathValue("id"), func(d *draft) error { return p.change(d) })
+}
+
+// posted reads a form and does what its button says; save stores it.
+func (p *request) posted(id string, save func(*draft) error) error {
+	if err := p.mayEdit(); err != nil {
+		return err
+	}
+	d, err := p.readDraft(id)
+	if err != nil {
+		return err
+	}
+	do := p.PostForm.Get("do")
+	if part := p.URL.Query().Get("part"); part != "" && part != "fields" {
+		do = part
+	}
+	switch {
+	case do == "match" || do == "preview" || do == "test" || do == "check":
+		return p.try(d, do)
+	case strings.HasPrefix(do, "add:") || strings.HasPrefix(do, "remove:") || do == "channel":
+		d.problems = nil // nobody asked yet
+		return p.showDraft(d, nil, formData{})
+	case len(d.problems) > 0:
+		return p.showDraft(d, nil, formData{})
+	}
+	return save(d)
+}
+
+// refusedDraft shows the form with what the API refused of it.
+func (p *request) refusedDraft(err error, d *draft) error {
+	var problem *Problem
+	if !errors.As(err, &problem) || !problem.OfForm() {
+		return err
+	}
+	return p.showDraft(d, problem, formData{})
+}
+
+// saved is what the API answers to a creation or a change.
+type saved struct {
+	webhook
+	Generated map[string]string `json:"generated"`
+	Changes   []fieldChange     `json:"changes"`
+}
+
+func (p *request) create(d *draft) error {
+	var made saved
+	if err := p.send("POST", "/v1/webhooks", d.settings(), &made); err != nil {
+		return p.refusedDraft(err, d)
+	}
+	return p.finish(d, made, "The webhook is created.")
+}
+
+// change stores what is different from what the form was made with. When somebody else was
+// faster the form comes back with both.
+func (p *request) change(d *draft) error {
+	raw, err := p.stored(d.id)
+	if err != nil {
+		return err
+	}
+	now, err := draftOf(raw)
+	if err != nil {
+		return err
+	}
+	patch := mergePatch(d.base, d.doc)
+	if now.version != d.version {
+		if c := p.conflictOf(d, now, patch); c != nil {
+			d.doc, d.base, d.version, d.name = patched(now.doc, patch), now.doc, now.version, now.name
+			return p.showDraft(d, &Problem{Title: "The webhook was changed meanwhile", Status: http.StatusConflict, Code: tocsin.CodeConflict,
+				Detail: "What you typed is kept, and what you left alone is as it is now. Save again when it is right."}, formData{Conflict: c})
+		}
+	}
+	var made saved
+	if len(patch) == 0 {
+		if err := json.Unmarshal(raw, &made); err != nil {
+			return err
+		}
+		return p.finish(d, made, "Nothing was different.")
+	}
+	if err := p.send("PATCH", at(nil, "v1", "webhooks", d.id), patch, &made); err != nil {
+		return p.refusedDraft(err, d)
+	}
+	n, _ := plural(len(made.Changes), "setting")
+	return p.finish(d, made, n+" changed.")
+}
+
+// conflictOf is what somebody else changed since the form was made: nil when it was only the
+// state. That a secret changed cannot be seen, so that one which is about to be replaced counts.
+func (p *request) conflictOf(d, now *draft, patch map[string]any) *conflict {
+	c := &conflict{Changes: changesOf(d.base, now.base)}
+	if _, config := patch["config"]; len(c.Changes) == 0 && !config {
+		return nil
+	}
+	var log list[logEntry]
+	if p.get(at(url.Values{"object": {d.id}, "limit": {"1"}}, "v1", "audit"), &log) == nil && len(log.Items) > 0 {
+		c.By, c.At = log.Items[0].Actor, &log.Items[0].At
+	}
+	return c
+}
+
+// finish does what a form asks for beside storing it, and leads on.
+func (p *request) finish(d *draft, made saved, notice string) error {
+	var after error
+	do := func(verb, said string) {
+		if after == nil {
+			if after = p.send("POST", at(nil, "v1", "webhooks", made.ID, verb), nil, nil); after == nil {
+				notice += said
+			}
+		}
+	}
+	switch {
+	case d.active && !made.State.Delivers():
+		do("resume", " It is active.")
+	case !d.active && made.State.Delivers():
+		do("pause", " It is paused: what it is owed is held.")
+	}
+	if p.PostForm.Get("do") == "save-run" {
+		do("run", " It runs now.")
+	}
+	if after != nil {
+		notice += " But: " + after.Error()
+	}
+	if len(made.Generated) > 0 {
+		return p.showSecrets(made.webhook, made.Generated, nil, notice)
+	}
+	return p.done(to("webhooks", made.ID), notice)
+}
+
+// secretsData is the page that shows fresh secrets, once.
+type secretsData struct {
+	Hook     webhook
+	Notice   string
+	Secrets  []secretLine
+	OldUntil *time.Time
+}
+
+type secretLine struct{ Path, Value string }
+
+func (p *request) showSecrets(hook webhook, generated map[string]string, oldUntil *time.Time, notice string) error {
+	data := secretsData{Hook: hook, Notice: notice, OldUntil: oldUntil}
+	for path, value := range generated {
+		data.Secrets = append(data.Secrets, secretLine{path, value})
+	}
+	slices.SortFunc(data.Secrets, func(a, b secretLine) int { return strings.Compare(a.Path, b.Path) })
+	return p.show("webhooks", "webhooksecret", "Secret of "+hook.Name, data)
+}
