@@ -128,7 +128,7 @@ func (w *world) one(of string) any {
 
 // places are what the ids in operations' paths are of; the first that fits counts.
 var places = []struct{ part, of string }{
-	{"listWebhookDeliveries", "webhooks"}, {"Delivery", "deliveries"}, {"redeliver", "deliveries"}, {"Webhook", "webhooks"}, {"rotateSecret", "webhooks"},
+	{"listWebhookDeliveries", "webhooks"}, {"Rejections", "webhooks"}, {"Delivery", "deliveries"}, {"redeliver", "deliveries"}, {"Webhook", "webhooks"}, {"rotateSecret", "webhooks"},
 	{"Key", "keys"}, {"Mute", "mutes"}, {"Replay", "replays"}, {"Incident", "incidents"}, {"getEvent", "events"}, {"whyEvent", "events"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,8 @@ func (op Operation) Parameters() []Parameter {
 // Public reports whether the operation asks for no key at all.
 func (op Operation) Public() bool {
 	security, said := mapOf(op.doc.at(op.pointer))["security"].([]any)
-	return said && len(security) == 0
+	open := func(way any) bool { return len(mapOf(way)) == 0 }
+	return said && (len(security) == 0 || slices.ContainsFunc(security, open))
 }
 
 func (op Operation) parameters(u *url.URL) error {

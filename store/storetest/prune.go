@@ -347,6 +347,12 @@ func pruneRace(k *kit) {
 	work.Wait()
 	close(done)
 	pruners.Wait()
+	// A pass that went round often enough beside the others ends all the same, and leaves
+	// what came free since to the next.
+	for more := true; more; {
+		_, more, err = k.s.Prune(k.ctx, everythingOld, 100)
+		k.ok(err)
+	}
 	k.prune(everythingOld, 100)
 	k.balance(w, tocsin.Balance{Accepted: rounds * size, Delivered: rounds * size})
 	left, _, err := k.s.Events(k.ctx, tocsin.EventQuery{Page: tocsin.Page{Limit: 10}})
