@@ -25,7 +25,10 @@ const (
 // parseOIDC reads how people sign in to the console without a key; nil when nothing is
 // said about that. The issuer is taken as it is, but for space around it: tokens name it
 // exactly so.
-func parseOIDC(getenv func(string) string) (*console.OIDC, error) {
+func parseOIDC(roles Roles, getenv func(string) string) (*console.OIDC, error) {
+	if roles&Serve == 0 {
+		return nil, nil // a worker shares the settings and has no console
+	}
 	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
 	all := []string{oidcIssuer, oidcClient, oidcSecret, oidcClaim, oidcRead, oidcAdmin}
 	set := slices.IndexFunc(all, func(name string) bool { return get(name) != "" })

@@ -77,7 +77,7 @@ func showDelivery(p *request) error {
 		return err
 	}
 	data := deliveryData{deliveryAnswer: d, Seen: fmt.Sprintf("%s-%d-%d", d.State, d.Attempts, finished(d.Log))}
-	if p.isPart() && p.URL.Query().Get("seen") == data.Seen {
+	if p.URL.Query().Get("part") == "attempts" && p.URL.Query().Get("seen") == data.Seen {
 		p.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}

@@ -84,7 +84,7 @@ func TestADeliveryIsSentAgain(t *testing.T) {
 	k.submit("1", "")
 	id := k.plan(hook)
 	k.try(hook, id, tocsin.Outcome{State: tocsin.DeliveryDead, Reason: "422: no such <i>", Rejected: true, Attempt: tocsin.Attempt{Outcome: "permanent", ErrorClass: "status", Error: "422"}})
-	k.get(http.StatusOK, "/console/deliveries/"+id).has("Dead (422: no such &lt;i&gt;)", "Redeliver", "a single one is dead").lacks("data-live hx-get", "<i>")
+	k.get(http.StatusOK, "/console/deliveries/"+id).has("Dead (422: no such &lt;i&gt;)", "Redeliver", "a single one is dead").lacks("data-live", "<i>")
 
 	k.signIn(k.newKey("reader", api.ScopeRead))
 	k.get(http.StatusOK, "/console/deliveries/"+id).lacks("Redeliver")
@@ -103,9 +103,10 @@ func TestALivePartIsOnlySentWhenItChanged(t *testing.T) {
 	hook := k.hook("soc")
 	k.submit("1", "")
 	id := k.plan(hook)
-	k.get(http.StatusNoContent, "/console/deliveries/"+id+"?part=delivery&seen=ready-0-0", "HX-Request", "true")
+	k.get(http.StatusNoContent, "/console/deliveries/"+id+"?part=attempts&seen=ready-0-0", "HX-Request", "true")
+	k.get(http.StatusOK, "/console/deliveries/"+id+"?part=state", "HX-Request", "true").has("data-live", "sent as soon as").lacks("No attempt is on record", "<html")
 	k.try(hook, id, tocsin.Outcome{State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Outcome: "delivered"}})
-	k.get(http.StatusOK, "/console/deliveries/"+id+"?part=delivery&seen=ready-0-0", "HX-Request", "true").has("delivered").lacks("<html", "hx-get")
+	k.get(http.StatusOK, "/console/deliveries/"+id+"?part=attempts&seen=ready-0-0", "HX-Request", "true").has("delivered").lacks("<html", "hx-get")
 }
 
 func TestASplitLeadsToItsHalvesAndBack(t *testing.T) {
@@ -133,6 +134,8 @@ func TestDeliveriesAreSearched(t *testing.T) {
 	k.get(http.StatusOK, "/console/deliveries?state=dead").has(dead, "Clear").lacks(sent)
 	k.get(http.StatusOK, "/console/deliveries?webhook=pager&within=1h").has(sent, `<option value="1h" selected>`).lacks(dead)
 	k.get(http.StatusOK, "/console/deliveries?until=2020-01-01T00:00").has("No delivery fits", `value="2020-01-01T00:00"`)
+	k.get(http.StatusOK, "/console/deliveries?type=custom.trial").has(sent, dead, `value="custom.trial"`, `<details class="more" open>`)
+	k.get(http.StatusOK, "/console/deliveries?type=custom.other").has("No delivery fits").lacks(sent)
 	k.get(http.StatusUnprocessableEntity, "/console/deliveries?webhook=nobody").has("no webhook has the id or name", `aria-invalid="true"`, `value="nobody"`)
 	k.get(http.StatusUnprocessableEntity, "/console/deliveries?since=yesterday").has("is not an RFC 3339 time", `value="yesterday"`)
 	k.get(http.StatusUnprocessableEntity, "/console/deliveries?state=lost").has("lost", "delivered")

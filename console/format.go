@@ -101,7 +101,7 @@ func since(d time.Duration) string {
 	return coarse(d) + " ago"
 }
 
-// coarse is a duration in its largest unit.
+// coarse is a duration in its largest unit; hours that are few have their minutes.
 func coarse(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -109,6 +109,8 @@ func coarse(d time.Duration) string {
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 10*time.Hour && d%time.Hour >= time.Minute:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	case d < 2*day:
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}

@@ -41,6 +41,14 @@ type node struct {
 	Rest     *node
 }
 
+// Told reports whether somebody said something of it that is not the default, or is wrong.
+func (n *node) Told() bool {
+	if n.Error != "" || n.Focus || n.Key != "" || n.Rest != nil || n.Text != "" && n.Text != n.Placeholder {
+		return true
+	}
+	return slices.ContainsFunc(n.Children, (*node).Told)
+}
+
 type choice struct {
 	Value, Label string
 	Selected     bool

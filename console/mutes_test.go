@@ -28,7 +28,7 @@ func TestAMuteIsMadeAndEnded(t *testing.T) {
 	k.post(http.StatusSeeOther, "/console/mutes/new", "dedup_key", "abc", "webhooks", "soc <1>", "events", "threat", "others", "custom.a, custom.b", "collections", "1\n2", "filter", "level > 2", "for", "2h", "reason", "load <test>").location("/console/mutes")
 	k.get(http.StatusOK, "/console/mutes").has("Muted until", "load &lt;test&gt;", "active", "soc &lt;1&gt;", "threat, custom.a, custom.b", "1, 2", "level &gt; 2", "End now", "root").lacks("load <test>")
 	id := k.muteIDs()[0]
-	k.get(http.StatusOK, "/console/mutes/"+id).has("load &lt;test&gt;", "End now", "what=suppressed", "for 1 h more")
+	k.get(http.StatusOK, "/console/mutes/"+id).has("load &lt;test&gt;", "End now", "what=suppressed", "for 1 h 59 min more")
 
 	k.signIn(k.newKey("reader", api.ScopeRead))
 	k.get(http.StatusOK, "/console/mutes").lacks("New mute", "End now")

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,25 +134,36 @@ func readable(doc map[string]any, channel *schema) (settings, config []settingLi
 	}
 	settings = append(settings, settingLine{"Events", eventsText(doc["events"])})
 	for _, one := range s.Properties {
-		if v := doc[one.Name]; !blank(v) && one.Name != "name" {
+		// A webhook that delivers at once has an interval, which does nothing.
+		idle := doc["frequency"] == string(tocsin.Instant) && (one.Name == "run_every" || one.Name == "anchor")
+		if v := doc[one.Name]; !blank(v) && one.Name != "name" && !idle {
 			settings = append(settings, settingLine{one.Schema.Title, one.Schema.say(v)})
 		}
 	}
 	members, _ := doc["config"].(map[string]any)
-	for _, c := range changesOf(nil, members) {
-		first, rest, nested := strings.Cut(c.Field, ".")
-		label := first
-		if channel != nil {
-			if known := channel.Properties.find(first); known != nil {
-				label = cmp.Or(known.Title, first)
-			}
+	return settings, readableConfig(members, channel), nil
+}
+
+// readableConfig is a channel's configuration in the order of its schema; what that does not
+// know comes last.
+func readableConfig(members map[string]any, channel *schema) []settingLine {
+	left := maps.Clone(members)
+	var lines []settingLine
+	add := func(name, label string) {
+		for _, c := range differences(label, nil, left[name]) {
+			lines = append(lines, settingLine{strings.Replace(c.Field, label+".", label+": ", 1), c.New()})
 		}
-		if nested {
-			label += ": " + rest
-		}
-		config = append(config, settingLine{label, c.New()})
+		delete(left, name)
 	}
-	return settings, config, nil
+	if channel != nil {
+		for _, one := range channel.Properties {
+			add(one.Name, cmp.Or(one.Schema.Title, one.Name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		add(name, name)
+	}
+	return lines
 }
 
 // say is a setting's value as its form calls it.

@@ -97,7 +97,7 @@ func (d *draft) viewEvents(errors map[string]string) eventsView {
 }
 
 func newGroup(category string) eventGroup {
-	return eventGroup{eventBox: eventBox{Type: category, Title: categoryTitles[category]}}
+	return eventGroup{eventBox: eventBox{Type: category, Title: categoryTitles[category] + ", all of it"}}
 }
 
 // selectorOf takes an entry of events apart.

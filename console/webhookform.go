@@ -64,12 +64,12 @@ func (d formData) To() string {
 
 // Has reports whether one of the named fields says something: what holds them stands open.
 func (d formData) Has(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool { return d.Fields[name] != nil && d.Fields[name].Filled() })
+	return slices.ContainsFunc(names, func(name string) bool { return d.Fields[name] != nil && d.Fields[name].Told() })
 }
 
 // MoreOpen reports whether a folded field says something.
 func (d formData) MoreOpen() bool {
-	return slices.ContainsFunc(d.MoreConfig, func(n *node) bool { return n.Filled() })
+	return slices.ContainsFunc(d.MoreConfig, (*node).Told)
 }
 
 // Alternatives are sets of settings of which one is enough, by their titles.

@@ -71,8 +71,12 @@ func (h hookView) Next() string {
 		return "Nothing, while it is disabled. It holds " + owed + "; mend the cause, then resume it."
 	case h.Failures > 0 && h.DueAt != nil:
 		return "The next try, after " + failed + " in a row."
+	case h.Failures > 0 && h.Owed() > 0:
+		return "The next try, as soon as it is its turn, after " + failed + " in a row."
 	case h.NextRun != nil:
 		return "The next run, with " + owed + "."
+	case h.Frequency == tocsin.Instant && h.Owed() > 0:
+		return "It delivers " + owed + "."
 	case h.Frequency == tocsin.Instant:
 		return "It delivers as soon as an event comes."
 	}

@@ -31,7 +31,7 @@ const settingsSchema = `{
     "disable_after": {"type": "string", "title": "Disable after", "choices": ["24h", "72h", "120h", "336h"], "labels": {"24h": "24 hours", "72h": "3 days", "120h": "5 days", "336h": "14 days"}, "default": "120h",
       "description": "After this long with nothing but failures the webhook is disabled. What it owes is held."},
     "on_resume": {"type": "string", "title": "On resume", "enum": ["deliver", "discard"], "labels": {"deliver": "deliver what was held", "discard": "discard what was held"}, "default": "deliver"},
-    "max_per_second": {"type": "number", "title": "Deliveries per second", "description": "At most. 0 is no limit.", "default": 0},
+    "max_per_second": {"type": "number", "title": "Deliveries per second", "description": "At most. 0 is no limit.", "labels": {"0": "no limit"}, "default": 0},
     "max_concurrent": {"type": "integer", "title": "Deliveries at a time", "description": "At most, up to 100. Events of one incident stay in their order.", "default": 1},
     "fallback": {"type": "string", "title": "Fallback", "enum": [], "unset": "none", "description": "Another webhook, which hears that this one fails, recovers or is disabled."},
     "escalate": {"type": "array", "title": "Escalation", "description": "Passes events on to another webhook when time has passed.", "items": {"type": "object", "required": ["to", "after"], "properties": {
