@@ -36,8 +36,9 @@
 // in {{if .Me.Can "admin"}}. A part that keeps itself fresh is {{define "part:list"}}, used
 // as <div {{.Live "list" 5}}>{{template "part:list" .}}</div>; data-announce on an element
 // in it is said to screen readers when it changes. templates/pieces.html has what pages
-// share (problem, field, pager, empty, figure), format.go what templates call (ago, when,
-// number, pill, json, to). Tables have class "cards", a th for
-// each row and data-label on each cell (class "full" for what is long), and become cards
+// share (problem; field, choose, area, suggest and moment for forms; pager, empty, figure,
+// exchange), format.go what templates call (ago, when, number, pill, json, to). A part that
+// people read for long is only sent when it changed: see [showDelivery]. Tables have class
+// "cards", a th for each row and data-label on each cell (class "full" for what is long), and become cards
 // on small screens. A test of each page is in the package's kit: kit_test.go.
 package console

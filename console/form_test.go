@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
@@ -19,7 +21,7 @@ import (
 )
 
 // channelSchemas are the schemas of every channel there is.
-func channelSchemas(t *testing.T) map[string]*schema {
+func channelSchemas(t testing.TB) map[string]*schema {
 	t.Helper()
 	all := map[string]*schema{}
 	for _, c := range integrations.Channels(integrations.Options{Catalog: catalog.Default()}) {
@@ -300,4 +302,35 @@ func TestAListOnOneLine(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", listText(list), diff)
 		}
 	}
+}
+
+// FuzzForm reads whatever a browser, or somebody else, may send: what is read is drawn, and
+// reads back as itself.
+func FuzzForm(f *testing.F) {
+	for _, q := range []string{
+		"", "config.url=x", "config.headers!rows=2&config.headers.0!key=a&config.headers.0=b&config.headers.1=c", "config!rest={", "config!rest=[1]",
+		"config.url!json=1&config.url={", "config.signing_secret!rows=1&config.signing_secret.0!kept=1", "config.custom_fields!rows=1&config.custom_fields.0!key=k&config.custom_fields.0={}",
+		"config.priority!json=1&config.priority=7", "config.port=08", "config.gzip=maybe", "config.to!rows=2&config.to.0=&config.to.1=x",
+	} {
+		f.Add(q)
+	}
+	schemas := channelSchemas(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		form, err := url.ParseQuery(text)
+		if err != nil || !utf8.ValidString(fmt.Sprint(form)) || strings.ContainsFunc(fmt.Sprint(form), unicode.IsControl) {
+			t.Skip() // which HTML does not carry as they are
+		}
+		for name, s := range schemas {
+			r := &formReader{form: form}
+			v, some := r.read(s, place{"config", "config"})
+			if !some || len(r.problems) > 0 {
+				continue
+			}
+			again := &formReader{form: drawn(t, s, v)}
+			got, _ := again.read(s, place{"config", "config"})
+			if diff := cmp.Diff(v, reconcile(v, got)); diff != "" {
+				t.Errorf("%s (-read +read again):\n%s", name, diff)
+			}
+		}
+	})
 }

@@ -91,7 +91,7 @@ func (s stack) Bar() template.HTML {
 	accepted, _ := number(s.Accepted)
 	label := fmt.Sprintf("%s: %s accepted; %s", s.Title, accepted, strings.Join(words, ", "))
 	// #nosec G203 -- the label is escaped, the rest is numbers and our own words
-	return template.HTML(fmt.Sprintf(`<svg class="bar" viewBox="0 0 %.0f 20" preserveAspectRatio="none" role="img" aria-label="%s"><rect class="ground" width="%.0[1]f" height="20"/>%s</svg>`,
+	return template.HTML(fmt.Sprintf(`<svg class="bar" viewBox="0 0 %.0f 20" preserveAspectRatio="none" role="img" aria-label="%s"><rect class="ground" width="100%%" height="20"/>%s</svg>`,
 		barWide, template.HTMLEscapeString(label), b.String()))
 }
 

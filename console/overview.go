@@ -49,7 +49,7 @@ type overviewData struct {
 	More     bool
 	Channels []channelHealth
 	Latest   []deliverySummary
-	Charts   []Chart
+	Flow     flow
 	// PublicURL and Demo are for the first steps.
 	PublicURL string
 }
@@ -62,17 +62,8 @@ type concern struct {
 	rank int
 }
 
-// channelHealth is how the webhooks of one channel do.
-type channelHealth struct {
-	Channel                   string
-	Webhooks, Healthy         int
-	Delivered, Pending, Dead  int64
-	LastDelivery              *time.Time
-	Failing, Disabled, Paused int
-}
-
 func overview(p *request) error {
-	hooks, more, err := all[webhook](p.client, nil, "v1", "webhooks")
+	hooks, more, err := all[hookView](p.client, nil, "v1", "webhooks")
 	if err != nil {
 		return err
 	}
@@ -88,13 +79,13 @@ func overview(p *request) error {
 	if err := p.get(at(url.Values{"state": {"open"}, "limit": {"100"}}, "v1", "incidents"), &incidents); err != nil {
 		return err
 	}
-	byID := map[string]balance{}
-	for _, b := range ledger.Webhooks {
-		byID[b.WebhookID] = b
+	flow, err := p.flow()
+	if err != nil {
+		return err
 	}
 	return p.show("", "overview", "Overview", overviewData{
 		Webhooks: len(hooks), More: more, Total: ledger.Total, Latest: latest.Items, PublicURL: p.publicURL(),
-		Attention: concerns(hooks, byID, ledger.Total, incidents.Items), Channels: healthOf(hooks, byID),
+		Attention: concerns(hooks, ledger.Total, incidents.Items, p.now), Channels: healthOf(hooks), Flow: flow,
 	})
 }
 
@@ -114,15 +105,17 @@ func (p *request) publicURL() string {
 // wrong with webhooks out of sight.
 const maxIncidents = 3
 
+// maxConcerns is how many things are named before the rest is counted.
+const maxConcerns = 12
+
 // concerns are what needs attention, the most urgent first.
-func concerns(hooks []webhook, balances map[string]balance, total balance, incidents []tocsin.Incident) []concern {
+func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now time.Time) []concern {
 	var found []concern
 	if total.Difference != 0 {
-		n, _ := plural(total.Difference, "event")
-		found = append(found, concern{State: "failed", Title: "The ledger does not add up", Text: n + " cannot be accounted for. This is a fault in Tocsin: run tocsin ledger --verify, and report what it says.", URL: to("ledger")})
+		found = append(found, concern{State: "failed", Title: "The ledger does not add up", Text: stack{balance: total}.Wrong() + ". This is a fault in Tocsin: run tocsin ledger --verify, and report what it says.", URL: to("ledger")})
 	}
 	for _, h := range hooks {
-		if c, ok := concernOf(h, balances[h.ID]); ok {
+		if c, ok := concernOf(h, now); ok {
 			found = append(found, c)
 		}
 	}
@@ -136,28 +129,51 @@ func concerns(hooks []webhook, balances map[string]balance, total balance, incid
 		found = append(found, concern{State: "open", Title: cmp.Or(i.Title, i.DedupKey), Text: "This incident was escalated, and nobody has acknowledged it.", URL: to("incidents", i.ID), Since: &opened, rank: 1})
 	}
 	slices.SortStableFunc(found, func(a, b concern) int { return cmp.Compare(a.rank, b.rank) })
+	if n := len(found) - maxConcerns; n > 1 {
+		text, _ := plural(n, "more thing")
+		found = append(found[:maxConcerns], concern{State: found[maxConcerns].State, Title: "And " + text, Text: "The list of webhooks has them all, those in trouble first.", URL: to("webhooks")})
+	}
 	return found
 }
 
 // concernOf is what is wrong with one webhook, if anything is.
-func concernOf(h webhook, b balance) (concern, bool) {
+func concernOf(h hookView, now time.Time) (concern, bool) {
 	c := concern{State: string(h.State), Title: h.Name, URL: to("webhooks", h.ID), Since: &h.StateSince}
-	owed, _ := plural(b.Pending+b.InFlight, "event")
-	dead, _ := plural(b.Dead, "event")
+	owed, _ := plural(h.Owed(), "event")
+	dead, _ := plural(h.Balance.Dead, "event")
 	switch {
 	case h.State == tocsin.StateDisabled:
 		c.rank, c.Text = 2, "It was disabled"+because(h.StateReason)+" and holds "+owed+". Mend the cause, then resume it."
 	case h.State == tocsin.StateFailing:
 		c.rank, c.Text, c.Since = 3, "Deliveries fail: "+cmp.Or(h.LastError, "no answer")+". "+owed+" are held until it recovers.", h.FailingSince
-	case b.Dead > 0:
-		c.rank, c.State, c.Text, c.Since = 4, "dead", dead+" could not be delivered. Look at why, then redeliver.", nil
+	case h.late(now):
+		c.rank, c.State, c.Since = 4, "waiting", h.Facts.OldestOwedAt
+		c.Text = "It is active and owes " + owed + ", and the first of them has waited for " + coarse(now.Sub(*c.Since)) + ". Does a worker run?"
+	case h.Balance.Dead > 0:
+		c.rank, c.State, c.Text, c.Since = 5, "dead", dead+" could not be delivered. Look at why, then redeliver.", nil
 		c.URL = to("dead-letters") + "?" + url.Values{"webhook": {h.ID}}.Encode()
-	case h.State == tocsin.StatePaused && b.Pending+b.InFlight > 0:
-		c.rank, c.Text = 5, "It is paused and holds "+owed+"."
+	case h.State == tocsin.StatePaused && h.Owed() > 0:
+		c.rank, c.Text = 6, "It is paused and holds "+owed+"."
 	default:
 		return concern{}, false
 	}
 	return c, true
+}
+
+// lateAfter is how much longer than its interval what is owed may wait before somebody
+// should look: runs, retries and restarts take their time.
+const lateAfter = 5 * time.Minute
+
+// late reports whether what a webhook owes waits, although nothing holds it back.
+func (h hookView) late(now time.Time) bool {
+	if h.State != tocsin.StateActive || h.Facts == nil || h.Facts.OldestOwedAt == nil || h.DueAt != nil && h.DueAt.After(now) {
+		return false
+	}
+	wait := lateAfter
+	if h.Frequency == tocsin.Periodic {
+		wait += h.RunEvery.Std()
+	}
+	return now.Sub(*h.Facts.OldestOwedAt) > wait
 }
 
 func because(reason string) string {
@@ -165,43 +181,4 @@ func because(reason string) string {
 		return ""
 	}
 	return " (" + reason + ")"
-}
-
-// healthOf adds up webhooks by channel, in the order of the alphabet.
-func healthOf(hooks []webhook, balances map[string]balance) []channelHealth {
-	found := map[string]*channelHealth{}
-	for _, h := range hooks {
-		c := found[h.Channel]
-		if c == nil {
-			c = &channelHealth{Channel: h.Channel}
-			found[h.Channel] = c
-		}
-		c.add(h, balances[h.ID])
-	}
-	var out []channelHealth
-	for _, c := range found {
-		out = append(out, *c)
-	}
-	slices.SortFunc(out, func(a, b channelHealth) int { return cmp.Compare(a.Channel, b.Channel) })
-	return out
-}
-
-func (c *channelHealth) add(h webhook, b balance) {
-	c.Webhooks++
-	c.Delivered += b.Delivered
-	c.Pending += b.Pending + b.InFlight
-	c.Dead += b.Dead
-	if h.LastDelivery != nil && (c.LastDelivery == nil || h.LastDelivery.After(*c.LastDelivery)) {
-		c.LastDelivery = h.LastDelivery
-	}
-	switch h.State {
-	case tocsin.StateActive:
-		c.Healthy++
-	case tocsin.StateFailing:
-		c.Failing++
-	case tocsin.StateDisabled:
-		c.Disabled++
-	case tocsin.StatePaused:
-		c.Paused++
-	}
 }

@@ -32,3 +32,23 @@ func TestTheOverviewShowsWhatNeedsAttention(t *testing.T) {
 		lacks("broken <b>")
 	k.get(http.StatusOK, "/console/?part=now", "HX-Request", "true").has("Where every event is").lacks("<html", "<nav")
 }
+
+func TestTheOverviewShowsWhatFlows(t *testing.T) {
+	k := newKit(t)
+	k.get(http.StatusOK, "/console/").lacks("What is flowing")
+	k.create("soc", `, "events": ["custom.trial"], "frequency": "instant"`)
+	hook := k.hook("soc")
+	for _, id := range []string{"1", "2"} {
+		k.submit(id, "")
+	}
+	k.try(hook, k.plan(hook), tocsin.Outcome{State: tocsin.DeliveryReady, Attempt: tocsin.Attempt{Outcome: "retryable"}})
+	k.submit("3", "")
+	k.try(hook, k.plan(hook), tocsin.Outcome{State: tocsin.DeliveryDelivered, Attempt: tocsin.Attempt{Outcome: "delivered"}})
+
+	page := k.get(http.StatusOK, "/console/")
+	page.has("Events now", "/s</small>", `id="hour-t"`, `id="day-trouble-t"`,
+		"Events in the last hour: in all 3 events in, 3 owed to webhooks, 1 delivered", "Trouble in the last day: in all 1 failed attempts, 0 dead",
+		`data-label="Success" class="num">50 %`, `data-label="Owed" class="num">2<`).
+		lacks(`data-label="p95, slowest" class="num">–`)
+	k.get(http.StatusOK, "/console/?part=now", "HX-Request", "true").has("What is flowing").lacks("<html")
+}

@@ -37,7 +37,6 @@ type draft struct {
 
 	channels []channelInfo
 	types    []catalog.AlertType
-	schema   *schema
 	build    builder
 }
 
@@ -63,12 +62,6 @@ func (p *request) prepare(d *draft) error {
 	}
 	d.channels, d.types = channels.Items, types.Items
 	return nil
-}
-
-// shape chooses the schema of the draft's channel.
-func (d *draft) shape() (err error) {
-	d.schema, err = webhookSchema(channelOf(d.channels, d.channel), nil)
-	return err
 }
 
 // newDraft is what an empty form says.
@@ -155,7 +148,7 @@ func (p *request) readDraft(id string) (*draft, error) {
 	if shown != d.channel {
 		d.doc["config"] = map[string]any{}
 	}
-	return d, d.shape()
+	return d, nil
 }
 
 // blankRows is how many of a map's or list's rows nobody has filled in; they stay when

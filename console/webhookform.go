@@ -106,9 +106,6 @@ func newWebhook(p *request) error {
 	if err := p.prepare(d); err != nil {
 		return err
 	}
-	if err := d.shape(); err != nil {
-		return err
-	}
 	return p.showDraft(d, nil, formData{})
 }
 
@@ -131,9 +128,6 @@ func editWebhook(p *request) error {
 		return err
 	}
 	if err := p.prepare(d); err != nil {
-		return err
-	}
-	if err := d.shape(); err != nil {
 		return err
 	}
 	return p.showDraft(d, nil, formData{})
@@ -293,6 +287,7 @@ func (p *request) change(d *draft) error {
 	if err != nil {
 		return err
 	}
+	d.id = now.id // which the address may have named
 	patch := mergePatch(d.base, d.doc)
 	if now.version != d.version {
 		if c := p.conflictOf(d, now, patch); c != nil {

@@ -253,6 +253,45 @@ func TestAChangeBySomebodyElseIsShownAndNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestASecretTakenOutOfTheFormIsMadeAnew(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	edit := "/console/webhooks/" + k.stored("soc").ID + "/edit"
+	form := k.get(http.StatusOK, edit).controls("form")
+	form = k.fill(http.StatusOK, edit, form, "do", "remove:config.signing_secret.0").controls("form")
+	k.fill(http.StatusOK, edit, form).has("Shown this once", "1 setting changed", "whsec_")
+}
+
+func TestAFormOfAnUnknownChannelSaysSo(t *testing.T) {
+	k := newKit(t)
+	form := k.get(http.StatusOK, "/console/webhooks/new?channel=<b>pigeon").lacks("<b>pigeon").controls("form")
+	k.fill(http.StatusUnprocessableEntity, "/console/webhooks/new", form, "name", "x", "channel", "pigeon").has("is not a channel")
+}
+
+func TestEscalationsAreRows(t *testing.T) {
+	k := newKit(t)
+	k.create("first", "")
+	k.create("soc", `, "escalate": [{"to": "first", "after": "15m", "unless": "acknowledged", "min_severity": "high"}], "fallback": "first"`)
+	w := k.stored("soc")
+	edit := "/console/webhooks/" + w.ID + "/edit"
+	form := k.get(http.StatusOK, edit).controls("form")
+	if form.Get("escalate.0.to") != "first" || form.Get("escalate.0.unless") != "acknowledged" || form.Get("fallback") != "first" {
+		t.Errorf("got %v", form)
+	}
+	k.fill(http.StatusUnprocessableEntity, edit, form, "escalate.0.after", "soon").has("<code>escalate[0]", "soon")
+	k.fill(http.StatusSeeOther, edit, form, "escalate.0.after", "20m", "escalate.0.unless", "")
+	if diff := cmp.Diff(`[{first 20m high }]`, fmt.Sprint(escalations(k.stored("soc").Escalate))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func escalations(all []tocsin.Escalation) (out []string) {
+	for _, e := range all {
+		out = append(out, fmt.Sprintf("{%s %s %s %s}", e.To, e.After, e.MinSeverity, e.Unless))
+	}
+	return out
+}
+
 func TestAWebhooksPage(t *testing.T) {
 	k := newKit(t)
 	var lastStatus = http.StatusOK
@@ -267,7 +306,8 @@ func TestAWebhooksPage(t *testing.T) {
 	k.get(http.StatusOK, here).has("a/b &lt;i&gt;", "It has delivered nothing yet", "stored, not shown", "It adds up", "Rotate the secret").lacks("s3cret", "a/b <i>")
 	k.event("1", "custom.trial")
 	dead := k.deliver(w.ID, "permanent", tocsin.DeliveryDead)
-	k.get(http.StatusOK, here).has(dead, "/console/dead-letters?webhook="+w.ID, "1 event, 1 attempt")
+	k.get(http.StatusOK, here).has(dead, "/console/dead-letters?webhook="+w.ID, "1 event, 1 attempt", "Last 24 hours", "1 attempt</dt>", "p95")
+	k.get(http.StatusOK, here+"?part=charts", "HX-Request", "true").has("Last hour", "failed attempts").lacks("<html")
 	k.get(http.StatusOK, here+"?part=now", "HX-Request", "true").has(dead).lacks("<html", "Configuration")
 
 	k.post(http.StatusOK, here, "do", "test").has("The test arrived", "&lt;script&gt;").lacks("<script>alert")
