@@ -41,15 +41,13 @@ func (a *App) withConsole(rest http.Handler) (http.Handler, error) {
 func (a *App) links() []console.Link {
 	links := a.cfg.Links
 	if a.cfg.TemporalUI != "" {
-		links = append(links, console.Link{Title: "Temporal Web UI", URL: a.temporalUI("workflows")})
+		links = append(links, console.Link{Title: "Temporal Web UI", URL: a.temporalUI(workflows.WebUIPath(a.namespace, ""))})
 	}
 	return links
 }
 
-// temporalUI is the address of a page of Temporal's Web UI about our namespace.
-func (a *App) temporalUI(page string) string {
-	return strings.TrimRight(a.cfg.TemporalUI, "/") + "/namespaces/" + url.PathEscape(a.namespace) + "/" + page
-}
+// temporalUI is the address of a page of Temporal's Web UI.
+func (a *App) temporalUI(path string) string { return strings.TrimRight(a.cfg.TemporalUI, "/") + path }
 
 // workflowURL finds an object's workflow in Temporal's Web UI; nil when nobody said where
 // that is.
@@ -57,15 +55,16 @@ func (a *App) workflowURL() func(string) string {
 	if a.cfg.TemporalUI == "" {
 		return nil
 	}
+	page := func(workflow string) string { return a.temporalUI(workflows.WebUIPath(a.namespace, workflow)) }
 	return func(id string) string {
 		kind, key, _ := strings.Cut(id, "_")
 		switch kind {
 		case tocsin.PrefixWebhook:
-			return a.temporalUI("workflows/" + url.PathEscape(workflows.WebhookWorkflowID(id)))
+			return page(workflows.WebhookWorkflowID(id))
 		case tocsin.PrefixReplay:
-			return a.temporalUI("workflows/" + url.PathEscape(workflows.ReplayWorkflowID(id)))
+			return page(workflows.ReplayWorkflowID(id))
 		case tocsin.PrefixIncident:
-			return a.temporalUI("workflows/" + url.PathEscape(workflows.IncidentWorkflowID(key)))
+			return page(workflows.IncidentWorkflowID(key))
 		}
 		return ""
 	}

@@ -65,9 +65,9 @@ func WebhookWorkflowID(webhookID string) string { return webhookPrefix + webhook
 func WebhookID(workflowID string) (string, bool) { return strings.CutPrefix(workflowID, webhookPrefix) }
 
 // WebUIPath is the path of a workflow's page below the address of Temporal's Web UI; its
-// id is escaped, since ours hold a slash.
+// id is escaped, since ours hold a slash. Without an id it is that of the list.
 func WebUIPath(namespace, workflowID string) string {
-	return "/namespaces/" + url.PathEscape(namespace) + "/workflows/" + url.PathEscape(workflowID)
+	return strings.TrimRight("/namespaces/"+url.PathEscape(namespace)+"/workflows/"+url.PathEscape(workflowID), "/")
 }
 
 // Search attributes, set when the state of a webhook, replay or incident changes; they must be registered before
