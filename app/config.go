@@ -151,7 +151,7 @@ func ParseFlags(name string, args []string, roles Roles, getenv func(string) str
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(help, "%s takes its settings from flags, then variables, then defaults; TOCSIN_SECRET_KEY\nand TOCSIN_OIDC_… have no flags, and Temporal is reached as the TEMPORAL_* variables say.\n\n", name)
+		fmt.Fprintf(help, "%s takes its settings from flags, then variables, then defaults; TOCSIN_SECRET_KEY\nand those of OpenID Connect have no flags, and Temporal is reached as the TEMPORAL_* variables say.\n\n", name)
 		flags.SetOutput(help)
 		flags.PrintDefaults()
 		return nil, err

@@ -340,7 +340,7 @@ func TestPruneRollback(t *testing.T) {
 		"a deadlock, twice":     {"40P01", 2, ""},
 		"deadlocks without end": {"40P01", 9, tocsin.CodeUnavailable},
 		"disk full":             {"53100", 1, tocsin.CodeUnavailable},
-		"a bug":                 {"42703", 1, tocsin.CodeInternal},
+		"a bug":                 {"42883", 1, tocsin.CodeInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := pgtest.URL(t)

@@ -44,7 +44,7 @@ func TestRollback(t *testing.T) {
 		"disk full":                      {"53100", 1, tocsin.CodeUnavailable},
 		"shutting down":                  {"57P01", 1, tocsin.CodeUnavailable},
 		"read-only standby":              {"25006", 1, tocsin.CodeUnavailable},
-		"a bug":                          {"42703", 1, tocsin.CodeInternal},
+		"a bug":                          {"42883", 1, tocsin.CodeInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := pgtest.URL(t)
