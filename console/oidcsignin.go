@@ -65,7 +65,7 @@ func (s sessions) keepBegun(w http.ResponseWriter, begun begunSignIn) {
 }
 
 func (s sessions) begunCookie(value string, seconds int) *http.Cookie {
-	c := s.cookie(oidcCookie, value, seconds)
+	c := s.cookie(oidcCookie, value, seconds) // #nosec G124 -- Secure as all of ours; Lax, for the way back from the provider
 	c.Path, c.SameSite = oidcPath, http.SameSiteLaxMode
 	return c
 }

@@ -324,7 +324,9 @@ func TestAWebhooksPage(t *testing.T) {
 
 	k.post(http.StatusUnprocessableEntity, here, "do", "delete", "name", "other").has("Nothing was deleted")
 	k.post(http.StatusSeeOther, here, "do", "delete", "name", "a/b <i>").location("/console/webhooks")
-	k.get(http.StatusNotFound, here)
+	k.get(http.StatusSeeOther, here).location("/console/deliveries?webhook=" + w.ID)
+	k.get(http.StatusOK, "/console/deliveries?webhook="+w.ID).has("This webhook is deleted", dead)
+	k.get(http.StatusNotFound, "/console/webhooks/wh_nobody")
 }
 
 func TestWhoMayReadSeesNoButtonsOfAWebhook(t *testing.T) {

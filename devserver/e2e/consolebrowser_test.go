@@ -123,7 +123,10 @@ func (b *tab) listen(event any) {
 		}
 	case *audits.EventIssueAdded:
 		text, _ := json.Marshal(e.Issue.Details) // it came as JSON
-		b.fault("issue %s: %s", e.Issue.Code, text)
+		// A field called name is one that Chromium would rather call otherwise.
+		if !strings.Contains(string(text), "FormInputAssignedAutocompleteValue") {
+			b.fault("issue %s: %s", e.Issue.Code, text)
+		}
 	case *network.EventLoadingFailed:
 		if !e.Canceled { // as requests are that are under way when the page is left
 			b.fault("request failed: %s %s", e.ErrorText, e.BlockedReason)

@@ -93,10 +93,12 @@ func TestImportsPointOneWay(t *testing.T) {
 
 // libraries says who may know a technology.
 var libraries = map[string][]string{
-	"go.temporal.io/sdk":    {"workflows", "activities", "app"},
-	"go.temporal.io/server": {},
-	"github.com/jackc/pgx":  {"store", "bench"}, // bench fills tables past the store, as its own limit
-	"modernc.org/sqlite":    {"store"},
+	"go.temporal.io/sdk":        {"workflows", "activities", "app"},
+	"go.temporal.io/server":     {},
+	"github.com/jackc/pgx":      {"store", "bench"}, // bench fills tables past the store, as its own limit
+	"modernc.org/sqlite":        {"store"},
+	"github.com/coreos/go-oidc": {"console"},
+	"golang.org/x/oauth2":       {"console"},
 }
 
 func TestTechnologiesHaveOneHome(t *testing.T) {
