@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -141,21 +138,5 @@ func (b *tab) mustHoldTogether(where string) {
 	}
 	for _, f := range found {
 		b.t.Errorf("%s has %s", where, f)
-	}
-}
-
-// picture writes what the page looks like, as far down as a reader scrolls.
-func (b *tab) picture(t *testing.T, dir, name string, width int64) {
-	t.Helper()
-	const tallest = 2000
-	height, err := eval[float64](b, "document.documentElement.scrollHeight")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shot := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{
-		Format: page.CaptureScreenshotFormatPng, CaptureBeyondViewport: new(true), Clip: &page.Viewport{Width: float64(width), Height: min(height, tallest), Scale: 1},
-	})
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), shot.Data, 0o600); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -83,7 +83,7 @@ func (f *furnished) send() {
 	for n, text := range hostile {
 		e := devtest.Events("custom.rejected", 1)[0]
 		e["severity"] = "low"
-		e["id"], e["title"], e["subject"], e["summary"] = fmt.Sprintf("hostile-%d/%s", n, text[:8]), text, text, text
+		e["id"], e["title"], e["subject"], e["summary"] = fmt.Sprintf("hostile-%d/%s", n, string([]rune(text)[:8])), text, text, text
 		e["labels"] = map[string]string{"text": text}
 		e["data"] = map[string]any{"text": text, "deep": map[string]any{"deeper": []any{map[string]any{"deepest": text}}}}
 		events = append(events, e)
