@@ -33,6 +33,7 @@ type system struct {
 	ring  *tocsin.KeyRing
 	path  string // of the SQLite file
 	store tocsin.Store
+	in    *ingest.Ingest
 	hooks *webhooks.Service
 	stops []func()
 }
@@ -90,20 +91,20 @@ func receive(w http.ResponseWriter, r *http.Request) {
 
 func (s *system) assemble(keys bool) (http.Handler, error) {
 	channels := integrations.Channels(integrations.Options{AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	in, err := ingest.New(ingest.Config{Store: s.store, Conductor: deaf{}, Channels: channels})
-	if err != nil {
+	var err error
+	if s.in, err = ingest.New(ingest.Config{Store: s.store, Conductor: deaf{}, Channels: channels}); err != nil {
 		return nil, err
 	}
-	s.stops = append(s.stops, in.Close)
+	s.stops = append(s.stops, s.in.Close)
 	s.hooks, err = webhooks.New(webhooks.Config{
 		Store: s.store, Conductor: deaf{}, KeyRing: s.ring, Channels: channels,
 		CheckFilter: func(expr string) error { _, err := ingest.CompileFilter(expr); return err },
-		Matches:     in.Matches,
+		Matches:     s.in.Matches,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{Store: s.store, Ingest: in, Webhooks: s.hooks, Open: !keys})
+	return api.New(api.Config{Store: s.store, Ingest: s.in, Webhooks: s.hooks, Open: !keys})
 }
 
 // deliver runs the real activity once, as a worker would.
@@ -113,7 +114,7 @@ func (s *system) deliver(name string) error {
 		return err
 	}
 	acts := &activities.Activities{
-		Store: s.store, Conductor: deaf{}, Sender: s.hooks.Sender, Linger: -1,
+		Store: s.store, Conductor: deaf{}, Sender: s.hooks.Sender, Submit: s.in, Linger: -1,
 		Backoff: func(int, time.Duration) time.Duration { return time.Hour },
 	}
 	var suite testsuite.WorkflowTestSuite

@@ -36,6 +36,7 @@ type webhookView struct {
 	tocsin.Webhook
 	tocsin.Activity
 	Balance *tocsin.Balance `json:"balance"`
+	Facts   factsView       `json:"facts"`
 }
 
 func webhookPath(idOrName string, more string) string {
@@ -48,10 +49,10 @@ type page[T any] struct {
 	Next  string `json:"next,omitempty"`
 }
 
-// all reads every page of a list.
-func all[T any](ctx context.Context, c *apiClient, path string) ([]T, error) {
+// all reads every page of a list. It sets the query's cursor.
+func all[T any](ctx context.Context, c *apiClient, path string, query url.Values) ([]T, error) {
 	var items []T
-	for query := (url.Values{}); ; {
+	for {
 		var answer page[T]
 		if err := c.call(ctx, http.MethodGet, path, query, nil, &answer); err != nil {
 			return nil, err
@@ -66,45 +67,12 @@ func all[T any](ctx context.Context, c *apiClient, path string) ([]T, error) {
 
 // allWebhooks returns the webhooks there are, by name.
 func (c *apiClient) allWebhooks(ctx context.Context) (map[string]existing, error) {
-	items, err := all[existing](ctx, c, "/v1/webhooks")
+	items, err := all[existing](ctx, c, "/v1/webhooks", url.Values{})
 	byName := make(map[string]existing, len(items))
 	for _, e := range items {
 		byName[e.Name] = e
 	}
 	return byName, err
-}
-
-func (p *program) webhooksList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List webhooks and what they are doing", Args: exactly(),
-		Long: "List webhooks and what they are doing." + listHelp(workflows.TypeWebhook, ` AND TocsinStatus = "failing"`),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := p.client()
-			if err != nil {
-				return err
-			}
-			raws, err := all[json.RawMessage](cmd.Context(), api, "/v1/webhooks")
-			if err != nil {
-				return err
-			}
-			if p.output == "json" {
-				return printJSON(p.Stdout, page[json.RawMessage]{Items: notNil(raws)})
-			}
-			t := newTable(p.Stdout, "NAME", "CHANNEL", "DELIVERS", "STATE", "OWED", "FAILURES", "LAST DELIVERY", "ID")
-			for _, raw := range raws {
-				var w webhookView
-				if err := json.Unmarshal(raw, &w); err != nil {
-					return fmt.Errorf("reading webhook: %w", err)
-				}
-				owed := int64(0)
-				if w.Balance != nil {
-					owed = w.Balance.Pending + w.Balance.InFlight
-				}
-				t.row(w.Name, w.Channel, delivers(w.Settings), w.State, owed, w.Failures, when(w.LastDelivery), w.ID)
-			}
-			return t.flush()
-		},
-	}
 }
 
 func notNil[T any](items []T) []T {
@@ -189,6 +157,8 @@ func printWebhook(w io.Writer, v webhookView) error {
 	t.row("last delivery", when(v.LastDelivery))
 	t.row("due at", when(v.DueAt))
 	t.row("next run", when(v.NextRun))
+	t.row("oldest owed", when(v.Facts.OldestOwedAt))
+	t.row("latest attempts", v.Facts.line())
 	if b := v.Balance; b != nil {
 		t.row("ledger", balanceLine(*b))
 	}
