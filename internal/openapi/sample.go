@@ -234,7 +234,7 @@ func number(v any, otherwise int64) int64 {
 func (s *Sampler) word() string {
 	b := make([]byte, 8)
 	for i := range b {
-		b[i] = byte('a' + s.Rand.IntN(26))
+		b[i] = byte('a' + s.Rand.IntN(26)) // #nosec G115 -- a letter
 	}
 	return string(b)
 }

@@ -64,7 +64,7 @@ func (db *DB) Series(ctx context.Context, webhookID string, window time.Duration
 		for i, span := range s.Spans {
 			starts[i] = span.Start
 		}
-		t.queue(readSeries, int16(s.Step/time.Minute), webhookID, starts, starts[0]).Query(func(rows pgx.Rows) error {
+		t.queue(readSeries, int16(s.Step/time.Minute), webhookID, starts, starts[0]).Query(func(rows pgx.Rows) error { // #nosec G115 -- 1 or 15
 			var start time.Time
 			var m tocsin.Movement
 			_, err := pgx.ForEachRow(rows, []any{&start, &m.Events, &m.Accepted, &m.Delivered, &m.Dead, &m.Suppressed, &m.Attempts, &m.Failed}, func() error {
