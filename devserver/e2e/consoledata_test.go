@@ -26,11 +26,12 @@ func furnish(t *testing.T) *furnished {
 	f := &furnished{DevProcess: devtest.StartDev(t, devtest.DevOptions{Args: []string{"-demo"}}), t: t, webhooks: map[string]string{}}
 	f.MustPrint("Demo: sent")
 	broken, rejecting, gone := devtest.NewReceiver(t), devtest.NewReceiver(t), devtest.NewReceiver(t)
-	broken.Fail(http.StatusServiceUnavailable)
+	broken.Fail(http.StatusUnauthorized) // which is the webhook's fault at once
 	rejecting.Fail(http.StatusBadRequest)
 	gone.Fail(http.StatusGone)
 	f.webhook("on-call", broken.URL("on-call"), "custom.broken")
 	f.webhook("legacy-siem", rejecting.URL("siem"), "custom.rejected")
+	f.webhook("strange-texts", rejecting.URL("strange"), "custom.strange")
 	f.webhook("former-tool", gone.URL("former"), "custom.gone")
 	f.webhook("weekend", gone.URL("weekend"), "custom.weekend")
 	f.webhook("a-name-that-goes-on-and-on-and-on-as-names-of-webhooks-do-where-people-name-things-by-team-and-environment", broken.URL("long"), "custom.quiet")
@@ -81,7 +82,7 @@ func (f *furnished) send() {
 	f.t.Helper()
 	var events []map[string]any
 	for n, text := range hostile {
-		e := devtest.Events("custom.rejected", 1)[0]
+		e := devtest.Events("custom.strange", 1)[0]
 		e["severity"] = "low"
 		e["id"], e["title"], e["subject"], e["summary"] = fmt.Sprintf("hostile-%d/%s", n, string([]rune(text)[:8])), text, text, text
 		e["labels"] = map[string]string{"text": text}
@@ -115,8 +116,10 @@ func (f *furnished) await() {
 		if err != nil {
 			return err
 		}
-		if b := all["legacy-siem"]; b.Dead == 0 {
-			return fmt.Errorf("the ledger says %+v", b)
+		for _, name := range []string{"legacy-siem", "strange-texts"} {
+			if b := all[name]; b.Dead == 0 || b.Pending+b.InFlight > 0 {
+				return fmt.Errorf("the ledger says %+v", b)
+			}
 		}
 		return nil
 	})

@@ -27,8 +27,10 @@ const (
 type consolePage struct {
 	path, picture string
 	dark          bool
-	// open are the details elements to open first, all of them.
+	// open says to open first what is folded.
 	open bool
+	// but is what may go wrong: "404" for a page that is not there.
+	but []string
 }
 
 // consolePages is every page of the navigation, and one of each kind below them.
@@ -39,7 +41,8 @@ func (f *furnished) consolePages() []consolePage {
 		{path: "incidents", picture: "incidents"},
 		{path: "incidents?state=resolved"},
 		{path: "incidents/" + f.first("/v1/incidents"), picture: "incident"},
-		{path: "dead-letters", picture: "dead-letters", open: true},
+		{path: "dead-letters", open: true},
+		{path: "dead-letters?webhook=" + f.webhooks["legacy-siem"], picture: "dead-letters"},
 		{path: "dead-letters?webhook=" + f.webhooks["demo-instant"]},
 		{path: "webhooks", picture: "webhooks"},
 		{path: "webhooks?state=failing"},
@@ -55,21 +58,30 @@ func (f *furnished) consolePages() []consolePage {
 		{path: "alert-types", open: true},
 		{path: "mutes", picture: "mutes"},
 		{path: "mutes?ended=true", open: true},
-		{path: "events", picture: "events"},
+		{path: "mutes/" + f.first("/v1/mutes"), open: true},
+		{path: "mutes/new", open: true},
+		{path: "events"},
+		{path: "events?min_severity=medium", picture: "events"},
 		{path: "events?q=nothing-says-so"},
-		{path: f.event("type=threat.detected"), picture: "event", open: true},
+		{path: f.event("type=threat.detected"), picture: "event"},
 		{path: f.event("q=unbroken"), open: true},
 		{path: f.event("q=" + url.QueryEscape("<script>"))},
 		{path: "deliveries", picture: "deliveries"},
 		{path: "deliveries?state=dead"},
 		{path: "deliveries/" + f.first("/v1/deliveries?webhook=on-call"), picture: "delivery", dark: true},
-		{path: "deliveries/" + f.first("/v1/deliveries?webhook=legacy-siem"), open: true},
+		{path: "deliveries/" + f.first("/v1/deliveries?webhook=strange-texts"), open: true},
 		{path: "deliveries/" + f.first("/v1/deliveries?webhook=demo-instant"), open: true},
 		{path: "replays", picture: "replays"},
-		{path: "replays/" + f.first("/v1/replays")},
+		{path: "replays/" + f.first("/v1/replays"), open: true},
+		{path: "replays/new?webhook=" + f.webhooks["legacy-siem"]},
 		{path: "ledger", picture: "ledger"},
-		{path: "keys", picture: "keys", open: true},
+		{path: "ledger?webhook=" + f.webhooks["legacy-siem"], open: true},
+		{path: "keys", picture: "keys"},
+		{path: "keys/" + f.first("/v1/keys"), open: true},
+		{path: "keys/new"},
 		{path: "audit", picture: "audit"},
+		{path: "audit?object=" + f.webhooks["weekend"], open: true},
+		{path: "webhooks/wh_nothing", but: []string{"404"}},
 	}
 }
 
@@ -116,7 +128,7 @@ func look(t *testing.T, browser context.Context, base string, p consolePage) {
 		}
 		b.mustBeAccessible(fmt.Sprintf("%s, dark, %d px", p.path, w.width), colourRule)
 	}
-	b.mustBeClean(p.path)
+	b.mustBeClean(p.path, p.but...)
 }
 
 // shoot takes a picture where pictures are wanted.
