@@ -74,7 +74,7 @@ func (db *DB) Prune(ctx context.Context, r tocsin.Retention, limit int) (gone to
 		Refs:       plain(pruneRefs, &p.gone.Refs),
 		Rejections: plain(pruneRejections, &p.gone.Rejections),
 		Activity: func(step time.Duration, t time.Time) (bool, error) {
-			var sums int64 // of what is kept elsewhere: they are not counted
+			var sums int64                                                                                         // of what is kept elsewhere: they are not counted
 			return sweep.Rounds(limit, pruneChunk, p.plain(ctx, pruneActivity, t, &sums, int16(step/time.Minute))) // #nosec G115 -- 1 or 15
 		},
 		Repeats: func(t time.Time) (bool, error) { return db.passes.repeats.Run(limit, pruneChunk, p.repeats(ctx, t)) },
