@@ -162,7 +162,7 @@ func TestVerdictsOfAnnouncements(t *testing.T) {
 		{WebhookID: "wh_itself", Webhook: "itself", Clause: "itself", Detail: "a webhook is not owed what is announced about itself"},
 		{WebhookID: "wh_fallback", Webhook: "fallback", Matched: true, FallbackOf: "itself", Note: "it is the fallback of itself and gets what is announced about it, whatever it selects"},
 		{WebhookID: "wh_named", Webhook: "named", Matched: true},
-		{WebhookID: "wh_none", Webhook: "none", Clause: "events", Detail: "webhook.failing (category pipeline) is not among none"},
+		{WebhookID: "wh_none", Webhook: "none", Clause: "events", Detail: "webhook.failing (category pipeline) does not reach it: it selects nothing itself, and is told only as another's fallback or escalation"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -69,7 +69,7 @@ func (j *judge) selection(w *tocsin.Webhook) (clause, detail string, failed bool
 	// As if no collection were asked for: that is a clause of its own.
 	collections, ok := selection{events: w.Events}.wants(e.Type, s.category)
 	if !ok {
-		return ClauseEvents, fmt.Sprintf("%s (category %s) is not among %s", e.Type, s.category, selected(w)), false
+		return ClauseEvents, fmt.Sprintf("%s (category %s) %s", e.Type, s.category, unselected(w)), false
 	}
 	if e.Severity < w.MinSeverity {
 		return ClauseMinSeverity, fmt.Sprintf("%s is below %s", e.Severity, w.MinSeverity), false
@@ -137,14 +137,17 @@ func (j *judge) muting(webhookID string) *tocsin.Mute {
 	return nil
 }
 
-// selected writes a webhook's selectors for people.
-func selected(w *tocsin.Webhook) string {
+// unselected says for people why a webhook's selectors leave a type out.
+func unselected(w *tocsin.Webhook) string {
 	if len(w.Events) == 0 {
-		return "all types but category " + catalog.CategoryPipeline
+		return "is not among all types but category " + catalog.CategoryPipeline
 	}
 	names := make([]string, len(w.Events))
 	for i, s := range w.Events {
 		names[i] = s.Type
 	}
-	return strings.Join(names, ", ")
+	if slices.Equal(names, []string{nothing}) {
+		return "does not reach it: it selects nothing itself, and is told only as another's fallback or escalation"
+	}
+	return "is not among " + strings.Join(names, ", ")
 }

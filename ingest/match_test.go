@@ -117,7 +117,7 @@ func TestVerdictsSayWhy(t *testing.T) {
 		{hook("a"), "", ""},
 		{hook("b", later), "created", "the event was received at 2026-03-02T09:00:00Z, the webhook created at 2026-03-02T09:01:00Z"},
 		{hook("c", events("security", "threat.detected")), "events", "agent.discovered (category discovery) is not among security, threat.detected"},
-		{hook("d", events("none")), "events", "agent.discovered (category discovery) is not among none"},
+		{hook("d", events("none")), "events", "agent.discovered (category discovery) does not reach it: it selects nothing itself"},
 		{hook("e", events("discovery@payments,2")), "events", `collection "hr-assistants" is not among those that agent.discovered is narrowed to: payments, 2`},
 		{hook("f", minimum(tocsin.SeverityHigh)), "min_severity", "medium is below high"},
 		{hook("g", collections("payments")), "collections", `collection "hr-assistants" is not among payments`},

@@ -74,7 +74,7 @@ func TestTryKnowsWhoLeadsToTheWebhook(t *testing.T) {
 	// Under another name nobody leads to it any more.
 	lead.Name = "boss"
 	got, err = in.Try(t.Context(), lead, append(custom("e", 1), failing))
-	if err != nil || got[0].Matched || got[1].Matched || !strings.Contains(got[0].Detail, "none") {
+	if err != nil || got[0].Matched || got[1].Matched || !strings.Contains(got[0].Detail, "selects nothing itself") {
 		t.Errorf("renamed: got %+v, %v", got, err)
 	}
 }
