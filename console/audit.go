@@ -49,8 +49,10 @@ func (r auditRow) What() string {
 	switch from, to := objectOf(r.Before) != nil, objectOf(r.After) != nil; {
 	case from && to:
 		return n + " changed"
-	case to:
+	case to && strings.HasSuffix(r.Action, ".create"):
 		return "created with " + n
+	case to:
+		return "settings: " + n
 	case from:
 		return "what it was: " + n
 	}

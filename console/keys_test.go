@@ -111,6 +111,10 @@ func TestTheAuditLogShowsWhatChanged(t *testing.T) {
 		t.Error("the older entry comes first")
 	}
 	k.get(http.StatusOK, "/console/audit?action=webhook.change&within=1h").has("batch_size").lacks("created with")
+	k.get(http.StatusOK, "/console/audit?action=webhook.create").has("created with ")
+	// A trial is given settings, and creates nothing.
+	k.ask(http.StatusOK, "POST", "/v1/trials/test", `{"settings": {"name": "soc", "channel": "webhook", "frequency": "instant", "config": {"url": "https://example.com/"}}}`)
+	k.get(http.StatusOK, "/console/audit?action=trial.test").has("settings: ", " fields").lacks("created with")
 	k.get(http.StatusOK, "/console/audit?actor=key+nobody").has("No entry fits", `value="key nobody"`)
 	k.get(http.StatusUnprocessableEntity, "/console/audit?since=yesterday").has("yesterday", `id="h-since"`)
 }
