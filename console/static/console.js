@@ -65,19 +65,6 @@
   };
   document.addEventListener("htmx:afterSettle", (e) => arrived(e.detail.target));
 
-  // What is to be copied has a button for it where scripts run.
-  const copies = (root) => { for (const b of root.querySelectorAll("[data-copy]")) b.hidden = false; };
-  document.addEventListener("click", async (e) => {
-    const button = e.target instanceof Element && e.target.closest("[data-copy]");
-    const from = button && document.getElementById(button.dataset.copy);
-    if (!from) return;
-    from.select();
-    try { await navigator.clipboard.writeText(from.value); } catch { document.execCommand("copy"); }
-    button.textContent = "Copied";
-    if (live) live.textContent = "Copied";
-  });
-  copies(document);
-
   // Buttons that copy are of no use without scripts, and not there then.
   const copyButtons = (root) => {
     for (const b of root.querySelectorAll("[data-copy][hidden]")) b.hidden = false;
