@@ -78,6 +78,10 @@ func TestAProviderIsAskedAgainWhenItsSessionIsOver(t *testing.T) {
 	if w := visit(t, c, "POST", "/console/sign-out", past); w.Header().Get("Location") != "/console/sign-in" {
 		t.Errorf("a form: got %d %s", w.Code, w.Header().Get("Location"))
 	}
+	// A form that asks while it is filled in is not left: what was typed would be lost.
+	if w := visit(t, c, "POST", "/console/webhooks/new?part=match", past, "HX-Request", "true"); w.Code != http.StatusUnauthorized || w.Header().Get("HX-Redirect") != "" {
+		t.Errorf("a form being filled in: got %d %s", w.Code, w.Header().Get("HX-Redirect"))
+	}
 }
 
 func TestASignInThatTookTooLongIsOver(t *testing.T) {

@@ -147,6 +147,11 @@ func (p *request) toSignIn(why error) error {
 		p.redirect(oidcStart(p.here()))
 		return nil
 	}
+	// A form that asks while somebody fills it in stays: leaving would lose what they typed.
+	if p.Method == http.MethodPost && p.Header.Get("HX-Request") != "" {
+		p.w.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
 	to := Base + "sign-in"
 	q := url.Values{}
 	if p.Method == http.MethodGet && p.here() != Base && !p.isPart() {

@@ -3,6 +3,7 @@
 (() => {
   const live = document.getElementById("live");
   const offline = document.getElementById("offline");
+  const over = document.getElementById("over");
   let announced = null;
 
   const isLive = (element) => element instanceof Element && element.hasAttribute("data-live");
@@ -37,6 +38,12 @@
   // What somebody holds with the keyboard, or has opened, is not taken from under them.
   document.addEventListener("htmx:beforeSwap", (e) => {
     const target = e.detail.target;
+    // The form stays as it is; what to do is said beside it.
+    if (e.detail.xhr.status === 401) {
+      e.detail.shouldSwap = false;
+      if (over) over.hidden = false;
+      return;
+    }
     if (e.detail.xhr.status >= 400 && isLive(e.detail.elt)) {
       e.detail.shouldSwap = false;
       if (offline) offline.hidden = false;
