@@ -35,13 +35,14 @@ func TestTheMostUrgentComesFirst(t *testing.T) {
 			due := now.Add(time.Minute)
 			h.Facts.OldestOwedAt, h.DueAt = before(time.Hour), &due
 		}),
+		hookOf("stumbles", func(h *hookView) { h.Balance.Pending, h.Failures = 1, 2 }),
 	}
 	wrong := balance{Difference: 2}
 	var got []string
 	for _, c := range concerns(hooks, wrong, []tocsin.Incident{{ID: "inc_1", Title: "open"}}, now) {
 		got = append(got, c.Title)
 	}
-	want := "The ledger does not add up, open, disabled, failing, late, dead, paused"
+	want := "The ledger does not add up, disabled, failing, late, stumbles, dead, open, paused"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
 	}

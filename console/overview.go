@@ -122,11 +122,11 @@ func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now 
 	for n, i := range incidents {
 		if n == maxIncidents {
 			rest, _ := plural(len(incidents)-n, "open incident")
-			found = append(found, concern{State: "open", Title: "And " + rest, URL: to("incidents") + "?state=open", rank: 1})
+			found = append(found, concern{State: "open", Title: "And " + rest, URL: to("incidents") + "?state=open", rank: 6})
 			break
 		}
 		opened := i.OpenedAt
-		found = append(found, concern{State: "open", Title: cmp.Or(i.Title, i.DedupKey), Text: "This incident was escalated, and nobody has acknowledged it.", URL: to("incidents", i.ID), Since: &opened, rank: 1})
+		found = append(found, concern{State: "open", Title: cmp.Or(i.Title, i.DedupKey), Text: "This incident was escalated, and nobody has acknowledged it.", URL: to("incidents", i.ID), Since: &opened, rank: 6})
 	}
 	slices.SortStableFunc(found, func(a, b concern) int { return cmp.Compare(a.rank, b.rank) })
 	if n := len(found) - maxConcerns; n > 1 {
@@ -145,7 +145,11 @@ func concernOf(h hookView, now time.Time) (concern, bool) {
 	case h.State == tocsin.StateDisabled:
 		c.rank, c.Text = 2, "It was disabled"+because(h.StateReason)+" and holds "+owed+". Mend the cause, then resume it."
 	case h.State == tocsin.StateFailing:
-		c.rank, c.Text, c.Since = 3, "Deliveries fail: "+cmp.Or(h.LastError, "no answer")+". "+owed+" are held until it recovers.", h.FailingSince
+		c.rank, c.Text, c.Since = 3, "Deliveries fail: "+cmp.Or(h.LastError, "no answer")+". It holds "+owed+" until it recovers.", h.FailingSince
+	case h.State == tocsin.StateActive && h.Failures > 0 && h.Owed() > 0:
+		failed, _ := plural(h.Failures, "attempt")
+		c.rank, c.State, c.Since = 4, "waiting", h.FailingSince
+		c.Text = "Its last " + failed + " failed: " + cmp.Or(h.LastError, "no answer") + ". It owes " + owed + " and is tried again."
 	case h.late(now):
 		c.rank, c.State, c.Since = 4, "waiting", h.Facts.OldestOwedAt
 		c.Text = "It is active and owes " + owed + ", and the first of them has waited for " + coarse(now.Sub(*c.Since)) + ". Does a worker run?"
@@ -153,7 +157,7 @@ func concernOf(h hookView, now time.Time) (concern, bool) {
 		c.rank, c.State, c.Text, c.Since = 5, "dead", dead+" could not be delivered. Look at why, then redeliver.", nil
 		c.URL = to("dead-letters") + "?" + url.Values{"webhook": {h.ID}}.Encode()
 	case h.State == tocsin.StatePaused && h.Owed() > 0:
-		c.rank, c.Text = 6, "It is paused and holds "+owed+"."
+		c.rank, c.Text = 7, "It is paused and holds "+owed+"."
 	default:
 		return concern{}, false
 	}

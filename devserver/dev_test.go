@@ -110,6 +110,15 @@ func TestDemo(t *testing.T) {
 	if len(list.Items) != 16 {
 		t.Errorf("after two starts there are %d webhooks, want 16", len(list.Items))
 	}
+	d.Stop()
+	plain := devtest.StartDev(t, devtest.DevOptions{DataDir: d.DataDir})
+	plain.MustSend(devtest.Events("custom.later", 1)...)
+	devtest.Until(t, "a message to the demo's webhook for syslog, without -demo", func() error {
+		if len(kept(plain, "syslog")) == 0 {
+			return errors.New("nothing yet")
+		}
+		return nil
+	})
 }
 
 // What was acknowledged before kill -9 is delivered after it.

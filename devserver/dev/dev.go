@@ -48,6 +48,7 @@ type Dev struct {
 	temporal *temporalserver.Server
 	store    tocsin.Store
 	inbox    *inbox.Inbox
+	peers    peers
 	app      *app.App
 	cleanups []func(context.Context) error // run last in, first out
 }
@@ -83,7 +84,7 @@ func (d *Dev) steps() []func(context.Context) error {
 	if d.cfg.TemporalOnly {
 		return []func(context.Context) error{d.openDir, d.startTemporal}
 	}
-	return []func(context.Context) error{d.openDir, d.startTemporal, d.openStore, d.startApp}
+	return []func(context.Context) error{d.openDir, d.startTemporal, d.openStore, d.startApp, d.listenAgain}
 }
 
 // Stop undoes Start in reverse. ctx bounds the part that waits for deliveries.
@@ -238,22 +239,48 @@ func (d *Dev) Inbox() *inbox.Inbox { return d.inbox }
 
 // Demo creates the demo's webhooks and sends its events. It may be called again: the
 // webhooks are there once, the events are new ones. The inbox takes mail and syslog
-// messages from then on, on ports of its own.
+// messages from then on, at every start with this data directory.
 func (d *Dev) Demo(ctx context.Context) (demo.Report, error) {
-	cfg := demo.Config{APIURL: d.URL(), InboxURL: d.URL() + "/inbox", Seed: d.ring, Expect: d.inbox.Expect}
-	for _, l := range []struct {
-		addr   *string
-		listen func(name, addr string) (string, func() error, error)
-		name   string
-	}{{&cfg.SMTPAddr, d.inbox.ListenSMTP, "email"}, {&cfg.SyslogAddr, d.inbox.ListenSyslog, "syslog"}} {
-		addr, closed, err := l.listen(l.name, "127.0.0.1:0")
-		if err != nil {
+	if d.peers == (peers{}) {
+		if err := d.listenAt(peers{Mail: "127.0.0.1:0", Syslog: "127.0.0.1:0"}); err != nil {
 			return demo.Report{}, err
 		}
-		*l.addr = addr
-		d.cleanup(func(context.Context) error { return closed() })
+		if err := d.dir.keepPeers(d.peers); err != nil {
+			return demo.Report{}, err
+		}
 	}
-	return demo.Run(ctx, cfg)
+	return demo.Run(ctx, demo.Config{
+		APIURL: d.URL(), InboxURL: d.URL() + "/inbox", Seed: d.ring, Expect: d.inbox.Expect,
+		SMTPAddr: d.peers.Mail, SyslogAddr: d.peers.Syslog,
+	})
+}
+
+// listenAgain has the inbox listen where it did for an earlier demo, whose webhooks still
+// deliver there.
+func (d *Dev) listenAgain(context.Context) error {
+	before, err := d.dir.readPeers()
+	if err != nil || before == (peers{}) {
+		return err
+	}
+	if err := d.listenAt(before); err != nil {
+		d.log.Warn("the demo's webhooks for mail and syslog have nobody to deliver to; --demo finds other ports", "error", err)
+	}
+	return nil
+}
+
+// listenAt has the inbox listen for what is not HTTP, at both addresses or none.
+func (d *Dev) listenAt(at peers) error {
+	mail, closeMail, err := d.inbox.ListenSMTP("email", at.Mail)
+	if err != nil {
+		return err
+	}
+	syslog, closeSyslog, err := d.inbox.ListenSyslog("syslog", at.Syslog)
+	if err != nil {
+		return errors.Join(err, closeMail())
+	}
+	d.peers = peers{Mail: mail, Syslog: syslog}
+	d.cleanup(func(context.Context) error { return errors.Join(closeMail(), closeSyslog()) })
+	return nil
 }
 
 // Run starts tocsin-dev, says where everything is, and stops when ctx ends or a part of
