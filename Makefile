@@ -16,7 +16,7 @@ GOSEC_FLAGS := -quiet -exclude-dir=storetest -exclude-dir=integrationtest -exclu
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
 # Long enough for the kill tests on two cores.
-TEST_TIMEOUT ?= 25m
+TEST_TIMEOUT ?= 40m
 ARGS ?=
 
 .PHONY: help
