@@ -34,9 +34,11 @@ WITH given AS MATERIALIZED (
 )
 SELECT (SELECT seqs FROM given), (SELECT at FROM given), (SELECT array_agg(seq) FROM fresh)`
 
+// knownKeys looks each up by itself (OFFSET 0): as a join, it may be planned by what the table
+// was when it was new, and read all of it.
 const knownKeys = `
-SELECT k.source, k.id, k.fingerprint FROM event_keys k
-JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)`
+SELECT k.source, k.id, k.fingerprint FROM unnest($1::text[], $2::text[]) AS asked (source, id)
+CROSS JOIN LATERAL (SELECT * FROM event_keys k WHERE k.source = asked.source AND k.id = asked.id OFFSET 0) AS k`
 
 // Append implements [tocsin.EventLog].
 func (db *DB) Append(ctx context.Context, revision int64, batch []tocsin.NewEvent) (tocsin.AppendResult, error) {

@@ -94,9 +94,10 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 
 // sessionSettings are what no session may be without. A process that is frozen or cut off
 // between two statements holds the lease of its webhook: after idleFor its transaction
-// ends, so that another may go on. And a commit that is not on disk is none, whatever the
-// server's default is: a 202 promises it.
-const sessionSettings = `SELECT set_config('idle_in_transaction_session_timeout', '` + idleFor + `', false),
+// ends, so that another may go on. A commit that is not on disk is none, whatever the
+// server's default is: a 202 promises it. And no statement runs long enough to be worth
+// compiling, which the server decides by costs that mean nothing where a plan is forced.
+const sessionSettings = `SELECT set_config('idle_in_transaction_session_timeout', '` + idleFor + `', false), set_config('jit', 'off', false),
 	CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END`
 
 // idleFor is far longer than a living process is between two statements.

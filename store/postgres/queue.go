@@ -95,8 +95,9 @@ func distinct(in []string) []string {
 	})
 }
 
-// planning names rows, never a range: numbers are handed out before commit, so a range may
-// hold rows that nobody has seen yet. $4 is the delivery of each row, by its place in $2.
+// planning names rows, never a range alone: numbers are handed out before commit, so a range
+// may hold rows that nobody has seen yet. $4 is the delivery of each row, by its place in $2.
+// The range from $8 to $9 is what was looked at, and keeps the join to it.
 const planning = `
 WITH planned AS (
 	INSERT INTO deliveries (id, webhook_id, state, count, due, in_flight, created_at)
@@ -108,7 +109,7 @@ WITH planned AS (
 ), gone AS (
 	DELETE FROM pending p
 	USING unnest($4::integer[], $5::integer[], $6::bigint[], $7::bigint[]) AS n (delivery, place, seq, generation)
-	WHERE p.webhook_id = $1 AND p.seq = n.seq AND p.generation = n.generation
+	WHERE p.webhook_id = $1 AND p.seq BETWEEN $8 AND $9 AND p.seq = n.seq AND p.generation = n.generation
 	RETURNING n.delivery, n.place, p.seq, p.generation, p.dedup_key
 )
 INSERT INTO delivery_events (delivery_id, place, seq, generation, dedup_key)
@@ -137,8 +138,17 @@ func newPlan(batches []tocsin.NewDelivery) (p plan, err error) {
 
 // queue adds the statement; moved is how many rows were there.
 func (p *plan) queue(t *tx, webhookID string, moved *int64) {
-	affected(t.queue(planning, webhookID, p.ids, p.counts, p.deliveries, p.places, p.seqs, p.generations), moved)
+	t.queue(hashed)
+	affected(t.queue(planning, webhookID, p.ids, p.counts, p.deliveries, p.places, p.seqs, p.generations,
+		slices.Min(p.seqs), slices.Max(p.seqs)), moved)
+	t.queue(nested)
 }
+
+// hashed has the joins of a transaction read both sides once, and nested ends that.
+const (
+	hashed = `SELECT set_config('enable_nestloop', 'off', true)`
+	nested = `SELECT set_config('enable_nestloop', 'on', true)`
+)
 
 // affected takes the number of rows of a queued statement.
 func affected(q *pgx.QueuedQuery, n *int64) {
@@ -150,10 +160,9 @@ func affected(q *pgx.QueuedQuery, n *int64) {
 
 const discardPending = `
 WITH gone AS (
-	DELETE FROM pending p USING (SELECT seq, generation FROM pending
-		WHERE webhook_id = $1 AND ($4::timestamptz IS NULL OR owed_at <= $4) ORDER BY seq, generation LIMIT $2) AS n
-	WHERE p.webhook_id = $1 AND p.seq = n.seq AND p.generation = n.generation
-	RETURNING p.seq, p.generation
+	DELETE FROM pending WHERE ctid = ANY (ARRAY(SELECT ctid FROM pending
+		WHERE webhook_id = $1 AND ($4::timestamptz IS NULL OR owed_at <= $4) ORDER BY seq, generation LIMIT $2))
+	RETURNING seq, generation
 )
 INSERT INTO suppressed (webhook_id, seq, generation, reason, at) SELECT $1, seq, generation, $3, clock_timestamp() FROM gone`
 

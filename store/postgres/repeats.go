@@ -41,9 +41,10 @@ FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS r (webhook_id
 ON CONFLICT (webhook_id, dedup_key) DO UPDATE SET status = excluded.status WHERE false
 RETURNING webhook_id, dedup_key`
 
+// readRepeats looks each up by itself, as knownKeys does.
 const readRepeats = `
-SELECT r.webhook_id, r.dedup_key, r.status, r.at FROM repeats r
-JOIN unnest($1::text[], $2::text[]) AS asked (webhook_id, dedup_key) USING (webhook_id, dedup_key)`
+SELECT r.webhook_id, r.dedup_key, r.status, r.at FROM unnest($1::text[], $2::text[]) AS asked (webhook_id, dedup_key)
+CROSS JOIN LATERAL (SELECT * FROM repeats r WHERE r.webhook_id = asked.webhook_id AND r.dedup_key = asked.dedup_key OFFSET 0) AS r`
 
 // lockRepeats queues what locks and reads what decides about the new events of a batch, or
 // returns nil when none of them is owed with RepeatAfter. It comes after all keys are

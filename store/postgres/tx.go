@@ -25,10 +25,13 @@ type tx struct {
 }
 
 // byKey, selected in a transaction, makes the statements after it use one plan for all
-// values. They find rows by keys, so one plan serves; planning anew for each call, which
+// values, and one that goes by an index in its order. Planning anew for each call, which
 // PostgreSQL goes on with where it believes that these values are cheaper than others, took
-// longer than running them.
-const byKey = `set_config('plan_cache_mode', 'force_generic_plan', true)`
+// longer than running them. And what it believes of tables that were empty a minute ago has
+// it read and sort all that waits for a webhook, to take a few: that is little while little
+// waits, and a million rows once a receiver has been down for an hour.
+const byKey = `set_config('plan_cache_mode', 'force_generic_plan', true) ||
+	set_config('enable_seqscan', 'off', true) || set_config('enable_bitmapscan', 'off', true)`
 
 // transact runs fn in a transaction and commits when it returns nil. fn may run
 // several times, so it must set what it returns afresh. doing, a gerund, is for errors.
