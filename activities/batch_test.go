@@ -133,17 +133,20 @@ func TestProbeTakesTurnsWithoutOvertaking(t *testing.T) {
 		return tocsin.OpenDelivery{Delivery: tocsin.Delivery{ID: id, Attempts: attempts}, DedupKeys: keys}
 	}
 	tests := []struct {
-		name string
-		open []tocsin.OpenDelivery
-		want string
+		name     string
+		failures int
+		open     []tocsin.OpenDelivery
+		want     string
 	}{
-		{"the head, at first", []tocsin.OpenDelivery{open("1", 4, "a"), open("2", 0, "b")}, "1"},
-		{"another, when the head failed often", []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "b")}, "2"},
-		{"none that shares a key", []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "a"), open("3", 0, "c")}, "3"},
-		{"nor one behind such", []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "a", "b"), open("3", 0, "b")}, "1"},
+		{"the head, at first", 5, []tocsin.OpenDelivery{open("1", 4, "a"), open("2", 0, "b")}, "1"},
+		{"another, when the head failed often", 5, []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "b")}, "2"},
+		{"then the head again", 6, []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 1, "b")}, "1"},
+		{"the least tried, the earlier of two", 7, []tocsin.OpenDelivery{open("1", 6, "a"), open("2", 9, "b"), open("3", 7, "c"), open("4", 7, "d")}, "3"},
+		{"none that shares a key", 5, []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "a"), open("3", 0, "c")}, "3"},
+		{"nor one behind such", 5, []tocsin.OpenDelivery{open("1", 5, "a"), open("2", 0, "a", "b"), open("3", 0, "b")}, "1"},
 	}
 	for _, tt := range tests {
-		if got := pickProbe(tt.open).ID; got != tt.want {
+		if got := pickProbe(tt.open, tt.failures).ID; got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}

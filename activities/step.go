@@ -37,7 +37,7 @@ func (r *run) step(ctx, soon context.Context, before time.Time) (worked, drained
 		return false, true, nil
 	}
 	if r.failing() {
-		open, left = []tocsin.OpenDelivery{pickProbe(open[:min(len(open), window)])}, 1
+		open, left = []tocsin.OpenDelivery{pickProbe(open[:min(len(open), window)], r.failed())}, 1
 	}
 	drained = left == 0 && len(open) <= window && len(pending) < limit
 	err = r.sendAll(ctx, soon, planned, open[:min(len(open), window)])
@@ -66,6 +66,13 @@ func (r *run) failing() bool {
 	return r.state == tocsin.StateFailing
 }
 
+// failed is how many attempts failed in a row.
+func (r *run) failed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failures
+}
+
 // asOpen is what Advance makes of new deliveries.
 func asOpen(planned []tocsin.NewDelivery) []tocsin.OpenDelivery {
 	out := make([]tocsin.OpenDelivery, len(planned))
@@ -78,22 +85,25 @@ func asOpen(planned []tocsin.NewDelivery) []tocsin.OpenDelivery {
 	return out
 }
 
-// pickProbe chooses what a failing webhook tries. It is the head, unless that has
-// failed often: then the least tried delivery takes a turn, in case the head alone is
-// the trouble. None overtakes an earlier delivery with a dedup key of its own.
-func pickProbe(open []tocsin.OpenDelivery) tocsin.OpenDelivery {
-	best := open[0]
-	if best.Attempts < failingAfter {
-		return best
+// pickProbe chooses what a failing webhook tries, after so many failures in a row. It is the
+// head, unless that has failed often: then the least tried of the others has every other
+// turn, in case the head alone is the trouble. None overtakes an earlier delivery with a
+// dedup key of its own.
+func pickProbe(open []tocsin.OpenDelivery, failures int) tocsin.OpenDelivery {
+	head := open[0]
+	if head.Attempts < failingAfter || (failures-failingAfter)%2 != 0 {
+		return head
 	}
-	var before []string
-	for _, d := range open {
-		if d.Attempts < best.Attempts && !slices.ContainsFunc(d.DedupKeys, func(k string) bool { return slices.Contains(before, k) }) {
-			best = d
+	probe := head
+	before := slices.Clone(head.DedupKeys)
+	for _, d := range open[1:] {
+		least := probe.ID == head.ID || d.Attempts < probe.Attempts
+		if least && !slices.ContainsFunc(d.DedupKeys, func(k string) bool { return slices.Contains(before, k) }) {
+			probe = d
 		}
 		before = append(before, d.DedupKeys...)
 	}
-	return best
+	return probe
 }
 
 // errSplit ends a window: the children stand in place of their parent now, before what

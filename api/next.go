@@ -26,6 +26,9 @@ func nextOf(d tocsin.Delivery, o owner) string {
 	if d.FirstAttempt != nil {
 		until = fmt.Sprintf("; it is given up no earlier than %s", at(d.FirstAttempt.Add(o.webhook.RetryFor.Std())))
 	}
+	if o.webhook.State == tocsin.StateFailing {
+		until += turns
+	}
 	switch {
 	case d.State == tocsin.DeliverySending && !waits(o):
 		return fmt.Sprintf("Attempt %d is under way.", d.Attempts)
@@ -34,8 +37,11 @@ func nextOf(d tocsin.Delivery, o owner) string {
 	case d.Attempts > 0:
 		return fmt.Sprintf("Attempt %d follows as soon as it is its turn%s.", d.Attempts+1, until)
 	}
-	return "It is sent as soon as it is its turn."
+	return "It is sent as soon as it is its turn" + until + "."
 }
+
+// turns is why a delivery may not be the next one that is tried.
+const turns = ". While its webhook is failing one delivery is tried at a time, the oldest first; when that has failed 5 times others take every other turn"
 
 // nextOfPending says when an event that is in no delivery yet gets into one.
 func nextOfPending(o owner) string {

@@ -11,6 +11,7 @@ import (
 func TestNextSaysWhyItWillOrWillNotBeTriedAgain(t *testing.T) {
 	now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	soon, past := now.Add(time.Minute), now.Add(-time.Minute)
+	turns := "While its webhook is failing one delivery is tried at a time, the oldest first; when that has failed 5 times others take every other turn."
 	active := tocsin.Webhook{State: tocsin.StateActive, Settings: tocsin.Settings{RetryFor: tocsin.Duration(72 * time.Hour), RunEvery: tocsin.Duration(15 * time.Minute)}}
 	in := func(state tocsin.State, reason string) tocsin.Webhook {
 		w := active
@@ -30,7 +31,8 @@ func TestNextSaysWhyItWillOrWillNotBeTriedAgain(t *testing.T) {
 		{"fresh", ready, active, tocsin.Activity{}, "It is sent as soon as it is its turn."},
 		{"backoff over", tried, active, tocsin.Activity{Failures: 2, DueAt: &past}, "Attempt 3 follows as soon as it is its turn; it is given up no earlier than 2026-11-23T08:59:00Z."},
 		{"backoff", tried, in(tocsin.StateFailing, "503"), tocsin.Activity{Failures: 2, DueAt: &soon},
-			"Attempt 3 follows at 2026-11-20T09:01:00Z at the earliest, after 2 failures in a row; it is given up no earlier than 2026-11-23T08:59:00Z."},
+			"Attempt 3 follows at 2026-11-20T09:01:00Z at the earliest, after 2 failures in a row; it is given up no earlier than 2026-11-23T08:59:00Z. " + turns},
+		{"fresh, while another is tried", ready, in(tocsin.StateFailing, "503"), tocsin.Activity{}, "It is sent as soon as it is its turn. " + turns},
 		{"under way", sending, active, tocsin.Activity{}, "Attempt 3 is under way."},
 		{"paused", tried, in(tocsin.StatePaused, ""), tocsin.Activity{DueAt: &soon}, "Held while the webhook is paused; it goes out after a resume."},
 		{"disabled", tried, in(tocsin.StateDisabled, "410 Gone"), tocsin.Activity{}, "Held while the webhook is disabled (410 Gone); it goes out after a resume."},
