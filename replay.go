@@ -68,7 +68,9 @@ type Replay struct {
 	State   ReplayState `json:"state"`
 	Reason  string      `json:"reason,omitempty"` // why it failed, or was cancelled
 	// Total is how many events it would replay, counted when it was created; -1 when
-	// that took too long.
+	// that took too long. What the webhook still owed then is not counted, and is replayed
+	// if it is owed no longer when the replay comes there: the total is never less than
+	// Replayed.
 	Total int64 `json:"total"`
 	// Replayed counts events sent or owed again, Deliveries the deliveries sent again,
 	// Skipped the candidates that were neither (already open, not matching).
@@ -131,7 +133,7 @@ type Replays interface {
 	ReplayCandidates(ctx context.Context, s ReplaySelection, cursor string, limit int) (ReplayCandidates, error)
 	// ReplayStep makes one step in one transaction: deliveries become ready, events are
 	// owed under their next generation, the ledger and the replay's counters and cursor
-	// move. Nothing is written when the replay's cursor is not step.From any more (a
+	// move, and a total that was too small. Nothing is written when the replay's cursor is not step.From any more (a
 	// repeated call), or it does not run; the replay is returned as it is then. Deliveries that
 	// cannot be sent again, or are no longer what is selected, and events that are gone,
 	// pending or in flight for the webhook by now, count as skipped (for ReplayMissing also

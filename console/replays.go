@@ -35,7 +35,7 @@ var whats = []option{
 	{"suppressed", "Suppressed: muted, repeated or discarded events"},
 	{"cancelled", "Cancelled: deliveries that were open when it discarded"},
 	{"delivered", "Delivered: send again what it has already"},
-	{"all", "All: every event that it matches now"},
+	{"all", "All: every event that it matches now, but for those it still owes"},
 }
 
 // WhatText is what is replayed, in words.

@@ -69,12 +69,10 @@ func (s *Service) CreateReplay(ctx context.Context, body json.RawMessage, author
 const countAtOnce = 1000
 
 // countReplay walks through what a selection may mean, as the replay itself will, for as
-// long as CountFor allows.
+// long as CountFor allows. Without an end it counts all there is: the store's clock says
+// when something came, and this process's may be behind it.
 func (s *Service) countReplay(ctx context.Context, w tocsin.Webhook, selection tocsin.ReplaySelection) (ReplayCount, error) {
 	var n ReplayCount
-	if selection.Until.IsZero() {
-		selection.Until = s.Now().UTC()
-	}
 	limited, cancel := context.WithTimeout(ctx, s.CountFor)
 	defer cancel()
 	for cursor := ""; ; {

@@ -227,6 +227,19 @@ func TestMissingEndsWithTheHistory(t *testing.T) {
 	}
 }
 
+// The store says when something was received; the clock of the process that counts may be
+// behind it.
+func TestCountingTrustsNoClockOfItsOwn(t *testing.T) {
+	k := newKit(t, func(c *webhooks.Config) { c.Now = func() time.Time { return time.Now().Add(-time.Minute) } })
+	w := k.mustCreate(t, "soc", nil).Webhook
+	k.dead(t, w.ID, 3)
+	for _, dryRun := range []bool{true, false} {
+		if r := k.replay(t, `{"webhook":"soc","what":"dead"}`, dryRun); r.Total != 3 {
+			t.Errorf("dry run %t: counted %d of 3", dryRun, r.Total)
+		}
+	}
+}
+
 // endless is a store with candidates that never end.
 type endless struct {
 	tocsin.Store

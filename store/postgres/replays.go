@@ -77,7 +77,7 @@ func (t *tx) lockReplay(ctx context.Context, id string) (r tocsin.Replay, err er
 }
 
 const moveReplay = `
-UPDATE replays SET state = $2, reason = $3, cursor = $4, replayed = $5, deliveries = $6, skipped = $7, updated_at = now.at,
+UPDATE replays SET state = $2, reason = $3, cursor = $4, replayed = $5, total = CASE WHEN total < 0 THEN total ELSE greatest(total, $5) END, deliveries = $6, skipped = $7, updated_at = now.at,
 	finished_at = CASE WHEN $8 THEN now.at END
 FROM (SELECT clock_timestamp() AS at) AS now WHERE id = $1 RETURNING ` + replayColumns
 

@@ -100,8 +100,11 @@ func (t *tx) moveReplay(r *tocsin.Replay) error {
 		now := t.now
 		r.FinishedAt = &now
 	}
-	_, err := t.exec(`UPDATE replays SET state = ?, reason = ?, cursor = ?, replayed = ?, deliveries = ?, skipped = ?, updated_at = ?, finished_at = ? WHERE id = ?`,
-		string(r.State), r.Reason, r.Cursor, r.Replayed, r.Deliveries, r.Skipped, micros(r.UpdatedAt), maybe(r.FinishedAt), r.ID)
+	if r.Total >= 0 {
+		r.Total = max(r.Total, r.Replayed)
+	}
+	_, err := t.exec(`UPDATE replays SET state = ?, reason = ?, cursor = ?, total = ?, replayed = ?, deliveries = ?, skipped = ?, updated_at = ?, finished_at = ? WHERE id = ?`,
+		string(r.State), r.Reason, r.Cursor, r.Total, r.Replayed, r.Deliveries, r.Skipped, micros(r.UpdatedAt), maybe(r.FinishedAt), r.ID)
 	return err
 }
 

@@ -18,6 +18,7 @@ var replayCases = []testCase{
 	{"what is never owed again", replaySkips},
 	{"for missing ones any obligation counts", replayMissingSkips},
 	{"a step is made once", replayOnce},
+	{"the total is never less than what was replayed", replayTotal},
 	{"nothing while it does not run", replayStill},
 	{"of a paused webhook and a deleted one", replayDeleted},
 	{"concurrent steps, plans and discards", replayRace},
@@ -385,5 +386,22 @@ func replayRace(k *kit) {
 	k.same("accepted", CheckLedger(k.t, k.s)[w.ID].Accepted, accepted)
 	if accepted < events {
 		k.t.Fatalf("%d owed, want %d at least", accepted, events)
+	}
+}
+
+// replayTotal: what was still owed when a replay was counted, and is not any more when it
+// comes there, is replayed as well.
+func replayTotal(k *kit) {
+	k.owe(0, 6)
+	all := k.reowed(0, 6)
+	for name, total := range map[string][3]int64{ // as counted, after 3 events, after 6
+		"too few": {1, 3, 6}, "enough at first": {4, 4, 6}, "more than there are": {7, 7, 7}, "not counted": {-1, -1, -1},
+	} {
+		w := k.webhook(name)
+		r, err := k.s.CreateReplay(k.ctx, tocsin.Replay{ReplaySelection: tocsin.ReplaySelection{WebhookID: w.ID, What: tocsin.ReplayAll}, Total: total[0]})
+		k.ok(err)
+		once := k.step(r, tocsin.ReplayStep{To: "3", Owe: all[:3]})
+		then := k.step(r, tocsin.ReplayStep{From: "3", To: "6", Owe: all[3:], Done: true})
+		k.same(name, [3]int64{r.Total, once.Total, then.Total}, total)
 	}
 }

@@ -41,10 +41,14 @@ const replayLong = `Send deliveries again, or owe events again, of one webhook. 
   missing     events the webhook matches now    owed, in new deliveries
               and was never owed
   all         events the webhook matches now    owed again, in new deliveries
+              but for those it still owes
 
 A replay is a workflow of its own: it survives restarts, and can be paused, resumed and
 cancelled. --dry-run counts and changes nothing. --wait shows how far it is until it is
 over; Ctrl-C ends the waiting, and leaves the replay running.
+
+What the webhook still owes, such as events sent a moment ago, is not counted. If it is
+owed no longer when the replay comes there it is replayed, too, and the total grows.
 
   tocsin replay --webhook soc --what dead --since 24h --wait`
 
@@ -176,7 +180,8 @@ func (p *program) await(ctx context.Context, id string) (replayView, error) {
 			bar.line(replayed(v))
 			return v, nil
 		default:
-			bar.at(v.Replayed+v.Skipped, whole(v), replayed(v))
+			// What is passed over is not part of the whole where it never matched.
+			bar.at(v.Replayed, max(v.Total, 0), replayed(v))
 		}
 		select {
 		case <-ctx.Done():
@@ -195,19 +200,10 @@ func goesOn(id string) string {
 // replayed is how far a replay came, on one line.
 func replayed(v replayView) string {
 	of := ""
-	if v.Total >= v.Replayed+v.Skipped {
+	if v.Total >= v.Replayed {
 		of = fmt.Sprintf(" of %d", v.Total)
 	}
 	return fmt.Sprintf("%s: %d%s events replayed, %d passed over", v.State, v.Replayed, of, v.Skipped)
-}
-
-// whole is how many events a replay is about; 0 where that is not known. They were
-// counted when it was made: those that were still owed then, and are not now, come on top.
-func whole(v replayView) int64 {
-	if v.Total < v.Replayed+v.Skipped {
-		return 0
-	}
-	return v.Total
 }
 
 func total(v replayView) string {
