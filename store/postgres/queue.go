@@ -45,10 +45,10 @@ type owedWindow struct {
 	from   int64     // the lowest number of pending events
 	limit  int
 
-	again         int64 // how often old events were owed anew
-	oldest, until int64 // ids: of the oldest transaction under way before, and of the next one after
-	open          []tocsin.OpenDelivery
-	pending       []tocsin.PendingEvent
+	again      int64 // how often old events were owed anew
+	id, oldest int64 // of this transaction, and of the oldest that was under way
+	open       []tocsin.OpenDelivery
+	pending    []tocsin.PendingEvent
 }
 
 func (w *owedWindow) full() bool { return w.limit > 0 && len(w.pending) == w.limit }
@@ -58,8 +58,8 @@ func (db *DB) look(ctx context.Context, f tocsin.Fence, w *owedWindow) error {
 	err := db.transact(ctx, "reading what is owed", func(t *tx) error {
 		t.fenced(&held, f)
 		// A sign of life is all that is written.
-		t.one(nil, `SELECT owed_again, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, `+lazily+` FROM leases WHERE webhook_id = $1`,
-			[]any{f.WebhookID}, &w.again, &w.oldest, nil)
+		t.one(nil, `SELECT owed_again, pg_current_xact_id()::text::bigint, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, `+lazily+` FROM leases WHERE webhook_id = $1`,
+			[]any{f.WebhookID}, &w.again, &w.id, &w.oldest, nil)
 		collect(t.queue(openDeliveries, f.WebhookID, min(w.limit, tocsin.MaxOpen)), &w.open, scanOpen)
 		t.queue(pendingEvents, f.WebhookID, unlessZero(w.before), w.limit, w.from).Query(func(rows pgx.Rows) error {
 			w.pending = nil
@@ -70,7 +70,6 @@ func (db *DB) look(ctx context.Context, f tocsin.Fence, w *owedWindow) error {
 			})
 			return err
 		})
-		t.one(nil, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`, nil, &w.until)
 		return nil
 	})
 	if err == nil && !held {

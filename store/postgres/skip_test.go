@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -63,37 +64,62 @@ func (b backlog) owed(from, to int) string {
 
 // TestLateNumbersComeFirst: a transaction took its numbers before others, which are drained
 // already, and commits after them, at each of some moments. The next window begins with its
-// events, so that nothing of their incident overtakes them for longer than it must.
+// events, so that nothing of their incident overtakes them for longer than it must. Its id is
+// older than that of the others, or newer: what was given last is no one's who has ended.
 func TestLateNumbersComeFirst(t *testing.T) {
-	for looks := range 5 {
-		t.Run(fmt.Sprintf("after %d windows", looks), func(t *testing.T) {
-			b := newBacklog(t)
-			conn, err := pgx.Connect(t.Context(), b.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(t.Context())
-			late, err := conn.Begin(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := late.Exec(t.Context(), `SELECT pg_current_xact_id()`); err != nil {
-				t.Fatal(err)
-			}
-			exec(t, b.url, b.owed(101, 170))
-			for range looks {
-				b.look()
-			}
-			if _, err := late.Exec(t.Context(), b.owed(50, 51)); err != nil {
-				t.Fatal(err)
-			}
-			if err := late.Commit(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got := b.look(); !slices.Equal(got[:2], []int64{50, 51}) {
-				t.Errorf("the next window is %v", got)
-			}
-		})
+	for looks := range 6 {
+		for _, newer := range []bool{false, true} {
+			t.Run(fmt.Sprintf("after %d windows, newer %t", looks, newer), func(t *testing.T) {
+				b := newBacklog(t)
+				late, others := b.begin(), b.begin()
+				ids := []pgx.Tx{late, others}
+				if newer {
+					slices.Reverse(ids)
+				}
+				for _, tx := range ids {
+					b.exec(tx, `SELECT pg_current_xact_id()`)
+				}
+				b.exec(others, b.owed(101, 170))
+				b.commit(others)
+				for range looks {
+					b.look()
+				}
+				b.exec(late, b.owed(50, 51))
+				b.commit(late)
+				if got := b.look(); !slices.Equal(got[:2], []int64{50, 51}) {
+					t.Errorf("the next window is %v", got)
+				}
+			})
+		}
+	}
+}
+
+// begin opens a transaction on a connection of its own.
+func (b backlog) begin() pgx.Tx {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), b.url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close(context.Background()) })
+	tx, err := conn.Begin(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return tx
+}
+
+func (b backlog) exec(tx pgx.Tx, sql string) {
+	b.Helper()
+	if _, err := tx.Exec(b.Context(), sql); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b backlog) commit(tx pgx.Tx) {
+	b.Helper()
+	if err := tx.Commit(b.Context()); err != nil {
+		b.Fatal(err)
 	}
 }
 
