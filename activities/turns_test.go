@@ -36,7 +36,7 @@ func TestAFailingWebhookTriesItsOldestDeliveryAgain(t *testing.T) {
 		for _, id := range r.ids()[5:] {
 			turns += " " + id
 		}
-		want := " later oldest later oldest later oldest later oldest later oldest latest oldest latest oldest latest oldest"
+		want := " later oldest later oldest latest oldest latest oldest later oldest latest oldest later oldest latest oldest"
 		if diff := cmp.Diff(want, turns); diff != "" {
 			t.Errorf("after five failures of the oldest these were tried (-want +got):\n%s", diff)
 		}
