@@ -196,7 +196,8 @@ type Leases interface {
 	// webhook; deleted ones are returned.
 	Begin(ctx context.Context, webhookID string) (Lease, error)
 	// BeginRun starts a run: its cutoff becomes now, is stored and returned, and a request
-	// by RunNow is met. While a run is in progress it returns that one's cutoff.
+	// by RunNow is met: a backoff that was set since is forgotten as well, being that of an
+	// attempt that was under way. While a run is in progress it returns that one's cutoff.
 	BeginRun(ctx context.Context, f Fence) (cutoff time.Time, err error)
 	// EndRun ends the run in progress, if any. A request by RunNow that came since it began
 	// stays: it asks for what came since.

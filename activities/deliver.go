@@ -114,6 +114,11 @@ func (r *run) work(ctx context.Context) (DeliverResult, error) {
 	case !lease.Webhook.State.Delivers():
 		return r.result(NextParked, 0, string(lease.Webhook.State)), nil
 	}
+	if lease.RunNow {
+		// A backoff came after the request, from an attempt that was under way then. BeginRun
+		// forgets it.
+		lease.DueAt, r.lease.DueAt = nil, nil
+	}
 	if r.backsOff() {
 		return r.result(NextWait, lease.DueAt.Sub(lease.Now), "retry after a failure"), nil
 	}

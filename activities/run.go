@@ -141,8 +141,8 @@ func (r *run) instant(ctx, soon context.Context) (DeliverResult, error) {
 	if r.lease.RunNow || r.lease.RunCutoff != nil {
 		// RunNow has cleared the backoff; this says that the request is met. A cutoff is
 		// left over from when the webhook was periodic.
-		if _, err := r.store.BeginRun(ctx, r.lease.Fence); err != nil {
-			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
+		if _, err := r.beginRun(ctx); err != nil {
+			return DeliverResult{}, err
 		}
 		if err := r.store.EndRun(ctx, r.lease.Fence); err != nil {
 			return DeliverResult{}, fmt.Errorf("ending a run: %w", err)
@@ -215,8 +215,8 @@ func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
 	before := time.Unix(1, 0)
 	if running {
 		var err error
-		if before, err = r.store.BeginRun(ctx, r.lease.Fence); err != nil {
-			return DeliverResult{}, fmt.Errorf("beginning a run: %w", err)
+		if before, err = r.beginRun(ctx); err != nil {
+			return DeliverResult{}, err
 		}
 	}
 	for steps := 0; ; steps++ {
@@ -231,6 +231,22 @@ func (r *run) periodic(ctx, soon context.Context) (DeliverResult, error) {
 			return r.endPeriodic(context.WithoutCancel(ctx), running, steps > 0)
 		}
 	}
+}
+
+// beginRun begins the run that is due or asked for, or goes on with the one in progress. One
+// that is asked for while another is in progress takes that in: one request is for one run,
+// and what it asks for would otherwise be asked for until that one ends.
+func (r *run) beginRun(ctx context.Context) (before time.Time, err error) {
+	if r.lease.RunNow && r.lease.RunCutoff != nil {
+		if err := r.store.EndRun(ctx, r.lease.Fence); err != nil {
+			return before, fmt.Errorf("ending a run for another: %w", err)
+		}
+		r.lease.RunCutoff = nil
+	}
+	if before, err = r.store.BeginRun(ctx, r.lease.Fence); err != nil {
+		return before, fmt.Errorf("beginning a run: %w", err)
+	}
+	return before, nil
 }
 
 // endPeriodic ends the run and waits for the next tick if anything is owed by then.

@@ -47,6 +47,7 @@ func (db *DB) Begin(ctx context.Context, webhookID string) (tocsin.Lease, error)
 func (db *DB) BeginRun(ctx context.Context, f tocsin.Fence) (time.Time, error) {
 	var cutoff time.Time
 	err := db.pool.QueryRow(ctx, `UPDATE leases SET seen_at = clock_timestamp(), next_run_at = NULL,
+			due_at = CASE WHEN run_now AND run_cutoff IS NULL THEN NULL ELSE due_at END,
 			run_now = run_now AND run_cutoff IS NOT NULL, run_cutoff = coalesce(run_cutoff, clock_timestamp())
 		WHERE webhook_id = $1 AND fence = $2 RETURNING run_cutoff`, f.WebhookID, f.Number).Scan(&cutoff)
 	return cutoff, wrap("beginning a run", orFenced(err))

@@ -76,7 +76,7 @@ func (db *DB) BeginRun(ctx context.Context, f tocsin.Fence) (cutoff time.Time, e
 		if err := t.hold(f); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE leases SET run_cutoff = ?, run_now = 0, next_run_at = NULL WHERE webhook_id = ? AND run_cutoff IS NULL`,
+		if _, err := t.exec(`UPDATE leases SET run_cutoff = ?, due_at = iif(run_now, NULL, due_at), run_now = 0, next_run_at = NULL WHERE webhook_id = ? AND run_cutoff IS NULL`,
 			micros(t.now), f.WebhookID); err != nil {
 			return err
 		}

@@ -174,7 +174,19 @@ func runNow(k *kit) {
 	k.same("asked since the run began", k.begin(w.ID).RunNow, false)
 	k.ok(k.s.RunNow(k.ctx, w.ID))
 	k.ok(k.s.EndRun(k.ctx, k.begin(w.ID).Fence))
-	k.same("asked since that run began", k.begin(w.ID).RunNow, true)
+	l = k.begin(w.ID)
+	k.same("asked since that run began", l.RunNow, true)
+	// An attempt that was under way fails after the request: the run does not wait for it.
+	late := func() bool {
+		k.record(l.Fence, k.claim(l.Fence, id), tocsin.DeliveryReady, func(o *tocsin.Outcome) { o.Backoff = time.Hour })
+		_, err := k.s.BeginRun(k.ctx, l.Fence)
+		k.ok(err)
+		return k.activity(w.ID).DueAt != nil
+	}
+	k.same("backoff once the run began", late(), false)
+	k.same("backoff of its own", late(), true)
+	k.ok(k.s.EndRun(k.ctx, l.Fence))
+	k.same("backoff of a run nobody asked for", late(), true)
 	k.is(k.s.RunNow(k.ctx, "wh_unknown"), tocsin.ErrNotFound)
 }
 
