@@ -21,6 +21,7 @@ const (
 	CodeForbidden    Code = "forbidden"    // the key's scopes do not allow it: 403, exit 4
 	CodeNotFound     Code = "not_found"    // 404, exit 3
 	CodeConflict     Code = "conflict"     // name taken, version changed meanwhile: 409, exit 5
+	CodePrecondition Code = "precondition" // no longer what the caller says it is: 412, exit 5
 	CodeUnavailable  Code = "unavailable"  // the store is away, try again: 503, exit 6
 	CodeInternal     Code = "internal"     // anything else: 500, exit 1
 )

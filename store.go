@@ -149,8 +149,9 @@ type Webhooks interface {
 	// clears the count of failures, and of what was announced keeps at most that it is
 	// failing (Announced 1), so that the steps towards disabling are announced anew. The
 	// time spent in a state that does not deliver does not count for retry_for: with any
-	// change out of one, FirstAttempt of open deliveries moves on by it.
-	SetState(ctx context.Context, id string, to State, reason string) (Webhook, error)
+	// change out of one, FirstAttempt of open deliveries moves on by it. With a version it
+	// does all this only while that is the stored one: ErrVersion otherwise.
+	SetState(ctx context.Context, id string, to State, reason string, version ...int64) (Webhook, error)
 	// Webhook finds one by id, deleted ones included; ErrNotFound.
 	Webhook(ctx context.Context, id string) (Webhook, error)
 	// WebhookByName finds one that is not deleted; ErrNotFound.

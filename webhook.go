@@ -114,6 +114,10 @@ type Webhook struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// Tag is the webhook's entity tag in HTTP. It is another for each version of the settings,
+// configuration and state, and for another webhook that has the name later.
+func (w *Webhook) Tag() string { return fmt.Sprintf(`"%s-%d"`, w.ID, w.Version) }
+
 // Activity is what a webhook did last and does next, as the store knows it.
 type Activity struct {
 	// Failures counts failed attempts in a row.

@@ -36,11 +36,16 @@ type reply struct {
 	body any
 	// location is where what was created is found; "" for no such header.
 	location string
+	// tag is the entity tag of what is answered; "" where it has none.
+	tag string
 }
 
 func (a reply) write(w http.ResponseWriter) error {
 	if a.location != "" {
 		w.Header().Set("Location", a.location)
+	}
+	if a.tag != "" {
+		w.Header().Set("ETag", a.tag)
 	}
 	if a.body == nil {
 		w.WriteHeader(a.status)

@@ -39,7 +39,7 @@ func (s *server) createMute(w http.ResponseWriter, r *http.Request, c *change) (
 	}
 	c.of(m.ID, "")
 	c.to(m)
-	return reply{http.StatusCreated, m, "/v1/mutes/" + url.PathEscape(m.ID)}, nil
+	return reply{status: http.StatusCreated, body: m, location: "/v1/mutes/" + url.PathEscape(m.ID)}, nil
 }
 
 func (s *server) endMute(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {

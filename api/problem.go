@@ -38,6 +38,7 @@ var kinds = map[tocsin.Code]struct {
 	tocsin.CodeForbidden:    {http.StatusForbidden, "This is not allowed"},
 	tocsin.CodeNotFound:     {http.StatusNotFound, "There is no such thing"},
 	tocsin.CodeConflict:     {http.StatusConflict, "The present state does not allow this"},
+	tocsin.CodePrecondition: {http.StatusPreconditionFailed, "It was changed meanwhile"},
 	tocsin.CodeUnavailable:  {http.StatusServiceUnavailable, "The store is not available"},
 	tocsin.CodeInternal:     {http.StatusInternalServerError, "Something went wrong here"},
 }

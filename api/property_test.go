@@ -142,6 +142,8 @@ func (w *world) known(operation, name string) (any, bool) {
 		return openapi.LeftOut, w.Rand.IntN(2) == 0
 	}
 	switch name {
+	case "If-Match":
+		return []any{openapi.LeftOut, "*", `"another", "wh_1-1"`}[w.Rand.IntN(3)], true
 	case "id":
 		for _, p := range places {
 			if strings.Contains(operation, p.part) {

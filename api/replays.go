@@ -44,7 +44,7 @@ func (s *server) createReplay(w http.ResponseWriter, r *http.Request, c *change)
 		c.entry.Detail = "a dry run: nothing was changed"
 		return reply{status: http.StatusOK, body: created}, nil
 	}
-	return reply{http.StatusCreated, created, "/v1/replays/" + url.PathEscape(created.ID)}, nil
+	return reply{status: http.StatusCreated, body: created, location: "/v1/replays/" + url.PathEscape(created.ID)}, nil
 }
 
 // steer is a POST that changes what a replay is doing and answers with it.

@@ -115,6 +115,7 @@ func (s *server) getWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	w.Header().Set("ETag", got.Tag())
 	return answer(w, http.StatusOK, view)
 }
 
@@ -145,11 +146,16 @@ func (s *server) createWebhook(w http.ResponseWriter, r *http.Request, c *change
 	// What was just created has no history. Asking the store for it could fail, and
 	// with that the one answer that shows the generated secrets.
 	view := webhookView{Webhook: created.Webhook, Balance: &balanceView{}, Generated: created.Generated}
-	return reply{http.StatusCreated, view, "/v1/webhooks/" + url.PathEscape(created.Webhook.ID)}, nil
+	at := "/v1/webhooks/" + url.PathEscape(created.Webhook.ID)
+	return reply{status: http.StatusCreated, body: view, location: at, tag: created.Webhook.Tag()}, nil
 }
 
 func (s *server) changeWebhook(w http.ResponseWriter, r *http.Request, c *change) (reply, error) {
 	raw, err := writing(w, r, "application/merge-patch+json", "application/json")
+	if err != nil {
+		return reply{}, err
+	}
+	when, err := s.ifMatch(r)
 	if err != nil {
 		return reply{}, err
 	}
@@ -158,12 +164,16 @@ func (s *server) changeWebhook(w http.ResponseWriter, r *http.Request, c *change
 		return reply{}, err
 	}
 	c.webhook(before)
-	changed, err := s.Webhooks.Change(r.Context(), r.PathValue("id"), raw, isDryRun(r))
+	changed, err := s.Webhooks.ChangeIf(r.Context(), r.PathValue("id"), raw, isDryRun(r), when)
 	if err != nil {
 		return reply{}, err
 	}
 	c.to(changed.Webhook)
-	return reply{status: http.StatusOK, body: s.changedView(r.Context(), changed)}, nil
+	answer := reply{status: http.StatusOK, body: s.changedView(r.Context(), changed)}
+	if !isDryRun(r) { // what it would be has no version yet
+		answer.tag = changed.Webhook.Tag()
+	}
+	return answer, nil
 }
 
 // changedView is the answer to a PATCH. It is given whether or not the store can say
@@ -178,12 +188,16 @@ func (s *server) changedView(ctx context.Context, changed webhooks.Changed) chan
 }
 
 func (s *server) deleteWebhook(_ http.ResponseWriter, r *http.Request, c *change) (reply, error) {
+	when, err := s.ifMatch(r)
+	if err != nil {
+		return reply{}, err
+	}
 	before, err := s.Webhooks.Get(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return reply{}, err
 	}
 	c.webhook(before)
-	if err := s.Webhooks.Delete(r.Context(), r.PathValue("id")); err != nil {
+	if err := s.Webhooks.DeleteIf(r.Context(), r.PathValue("id"), when); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil
@@ -206,7 +220,7 @@ func (s *server) act(do func(context.Context, string) (tocsin.Webhook, error)) c
 		if err != nil {
 			view = webhookView{Webhook: after} // it is done, whatever else can be said
 		}
-		return reply{status: http.StatusOK, body: view}, nil
+		return reply{status: http.StatusOK, body: view, tag: after.Tag()}, nil
 	}
 }
 

@@ -36,6 +36,12 @@ func (c client) get(path string, out any) error { return c.send(http.MethodGet, 
 // send sends a body as JSON (none when nil) and reads the answer into out, unless that
 // is nil. Errors are *Problem.
 func (c client) send(method, path string, body, out any) error {
+	return c.sendIf("", method, path, body, out)
+}
+
+// sendIf is send for what is done only while the thing still has this entity tag, unless
+// that is ""; otherwise the problem has CodePrecondition.
+func (c client) sendIf(tag, method, path string, body, out any) error {
 	kind := "application/json"
 	if method == http.MethodPatch {
 		kind = "application/merge-patch+json"
@@ -47,7 +53,7 @@ func (c client) send(method, path string, body, out any) error {
 			return fmt.Errorf("encoding request: %w", err)
 		}
 	}
-	rec, err := c.do(method, path, kind, raw)
+	rec, err := c.do(method, path, kind, tag, raw)
 	if err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (c client) send(method, path string, body, out any) error {
 	return nil
 }
 
-func (c client) do(method, path, kind string, body []byte) (*recorder, error) {
+func (c client) do(method, path, kind, tag string, body []byte) (*recorder, error) {
 	var reader io.Reader = http.NoBody
 	if body != nil {
 		reader = bytes.NewReader(body)
@@ -84,6 +90,9 @@ func (c client) do(method, path, kind string, body []byte) (*recorder, error) {
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", kind)
+	}
+	if tag != "" {
+		r.Header.Set("If-Match", tag)
 	}
 	if c.key != "" {
 		r.Header.Set("Authorization", "Bearer "+c.key)

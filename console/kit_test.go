@@ -38,6 +38,7 @@ type kit struct {
 	logs    *logs
 	sink    *httptest.Server // where webhooks deliver to
 	rootKey string
+	before  func(*http.Request) // sees what the console asks the API, before that does
 }
 
 func newKit(t *testing.T, adjust ...func(*console.Config, *api.Config)) *kit {
@@ -69,7 +70,12 @@ func newKit(t *testing.T, adjust ...func(*console.Config, *api.Config)) *kit {
 	}
 	k.api, err = api.New(config)
 	must(t, err)
-	pages.API = k.api
+	pages.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if k.before != nil {
+			k.before(r)
+		}
+		k.api.ServeHTTP(w, r)
+	})
 	handler, err := console.New(pages)
 	must(t, err)
 	server := httptest.NewServer(handler)

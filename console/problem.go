@@ -47,7 +47,7 @@ func (p *Problem) Field(name string) string {
 // shown again with it.
 func (p *Problem) OfForm() bool {
 	switch p.Code {
-	case tocsin.CodeInvalid, tocsin.CodeMalformed, tocsin.CodeConflict, tocsin.CodeTooLarge:
+	case tocsin.CodeInvalid, tocsin.CodeMalformed, tocsin.CodeConflict, tocsin.CodePrecondition, tocsin.CodeTooLarge:
 		return true
 	}
 	return false

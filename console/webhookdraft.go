@@ -27,11 +27,14 @@ type draft struct {
 	// was made.
 	id, name string
 	version  int64
-	channel  string
+	// tag is the entity tag of what is stored, where that was asked for.
+	tag     string
+	channel string
 	// base is the webhook as the form was made with it, doc as the form says; both have the
 	// settings and the configuration, secrets as [redacted].
 	base, doc map[string]any
 	active    bool
+	wasActive bool // when the form was made
 	eventMode string
 	problems  []tocsin.FieldError
 
@@ -67,7 +70,7 @@ func (p *request) prepare(d *draft) error {
 // newDraft is what an empty form says.
 func newDraft(channel string) *draft {
 	return &draft{
-		channel: channel, active: true, eventMode: eventsAll, base: map[string]any{},
+		channel: channel, active: true, wasActive: true, eventMode: eventsAll, base: map[string]any{},
 		doc: map[string]any{"frequency": string(tocsin.Periodic), "config": map[string]any{}},
 	}
 }
@@ -82,7 +85,8 @@ func draftOf(raw json.RawMessage) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{id: hook.ID, name: hook.Name, version: hook.Version, channel: hook.Channel, base: doc, doc: doc, active: hook.State.Delivers()}
+	d := &draft{id: hook.ID, name: hook.Name, version: hook.Version, channel: hook.Channel, base: doc, doc: doc, active: hook.State.Delivers(), tag: hook.Tag()}
+	d.wasActive = d.active
 	d.eventMode = modeOf(doc["events"])
 	return d, nil
 }
@@ -123,6 +127,7 @@ func (p *request) readDraft(id string) (*draft, error) {
 	}
 	form := p.PostForm
 	d := &draft{id: id, name: form.Get("base!name"), channel: form.Get("channel"), active: form.Get("active") != "", base: map[string]any{}}
+	d.wasActive = id == "" || form.Get("base!active") != ""           // a new one is active
 	d.version, _ = strconv.ParseInt(form.Get("base!version"), 10, 64) // 0 for a new one
 	if base, err := decodeTree([]byte(form.Get("base"))); err == nil {
 		if m, ok := base.(map[string]any); ok {

@@ -38,7 +38,7 @@ type formData struct {
 	// Config are the channel's own fields, MoreConfig those that stand folded.
 	Config, MoreConfig []*node
 	Events             eventsView
-	Active             bool
+	Active, WasActive  bool
 	// Conflict says what somebody else changed meanwhile.
 	Conflict *conflict
 	// What was tried beside the form.
@@ -52,6 +52,8 @@ type conflict struct {
 	By      string
 	At      *time.Time
 	Changes []fieldChange
+	// History is where the audit log says more.
+	History string
 }
 
 // To is where the form goes.
@@ -144,7 +146,8 @@ func (p *request) showDraft(d *draft, problem *Problem, more formData) error {
 		return err
 	}
 	more.ID, more.Name, more.Version, more.Channel, more.Channels = d.id, d.name, d.version, d.channel, d.channels
-	more.Base, more.Active, more.About = encode(d.base, ""), d.active, channelOf(d.channels, d.channel)
+	more.Base, more.Active, more.WasActive = encode(d.base, ""), d.active, d.wasActive
+	more.About = channelOf(d.channels, d.channel)
 	more.Events = d.viewEvents(d.build.errors)
 	more.fold()
 	title, status := "New webhook", http.StatusOK
@@ -276,9 +279,25 @@ func (p *request) create(d *draft) error {
 	return p.finish(d, made, "The webhook is created.")
 }
 
+// changeTries is how often a change is worked out again because the webhook was changed while
+// it was.
+const changeTries = 3
+
 // change stores what is different from what the form was made with. When somebody else was
 // faster the form comes back with both.
 func (p *request) change(d *draft) error {
+	for try := 1; ; try++ {
+		err := p.changeOnce(d)
+		var problem *Problem
+		if !errors.As(err, &problem) || problem.Code != tocsin.CodePrecondition || try == changeTries {
+			return p.refusedDraft(err, d)
+		}
+	}
+}
+
+// changeOnce compares with what is stored now, and stores the change over nothing else: the
+// error is CodePrecondition when that has changed in between.
+func (p *request) changeOnce(d *draft) error {
 	raw, err := p.stored(d.id)
 	if err != nil {
 		return err
@@ -292,8 +311,12 @@ func (p *request) change(d *draft) error {
 	if now.version != d.version {
 		if c := p.conflictOf(d, now, patch); c != nil {
 			d.doc, d.base, d.version, d.name = patched(now.doc, patch), now.doc, now.version, now.name
-			return p.showDraft(d, &Problem{Title: "The webhook was changed meanwhile", Status: http.StatusConflict, Code: tocsin.CodeConflict,
-				Detail: "What you typed is kept, and what you left alone is as it is now. Save again when it is right."}, formData{Conflict: c})
+			if d.active == d.wasActive {
+				d.active = now.active
+			}
+			d.wasActive = now.active
+			return p.showDraft(d, &Problem{Title: "The webhook was changed meanwhile", Status: http.StatusPreconditionFailed, Code: tocsin.CodePrecondition,
+				Detail: "Nothing is saved yet. What you typed is kept, and what you left alone is as it is now. Save again when it is right."}, formData{Conflict: c})
 		}
 	}
 	var made saved
@@ -303,8 +326,8 @@ func (p *request) change(d *draft) error {
 		}
 		return p.finish(d, made, "Nothing was different.")
 	}
-	if err := p.send("PATCH", at(nil, "v1", "webhooks", d.id), patch, &made); err != nil {
-		return p.refusedDraft(err, d)
+	if err := p.sendIf(now.tag, "PATCH", at(nil, "v1", "webhooks", d.id), patch, &made); err != nil {
+		return err
 	}
 	n, _ := plural(len(made.Changes), "setting")
 	return p.finish(d, made, n+" changed.")
@@ -317,9 +340,17 @@ func (p *request) conflictOf(d, now *draft, patch map[string]any) *conflict {
 	if _, config := patch["config"]; len(c.Changes) == 0 && !config {
 		return nil
 	}
+	c.History = to("audit") + "?" + url.Values{"object": {d.id}}.Encode()
 	var log list[logEntry]
-	if p.get(at(url.Values{"object": {d.id}, "limit": {"1"}}, "v1", "audit"), &log) == nil && len(log.Items) > 0 {
-		c.By, c.At = log.Items[0].Actor, &log.Items[0].At
+	if p.get(at(url.Values{"object": {d.id}, "limit": {"10"}}, "v1", "audit"), &log) != nil {
+		return c
+	}
+	// What was refused, this form a moment ago among it, changed nothing; a test neither.
+	for _, e := range log.Items {
+		if e.Outcome == tocsin.AuditDone && len(e.After) > 0 {
+			c.By, c.At = e.Actor, &e.At
+			break
+		}
 	}
 	return c
 }
@@ -335,6 +366,7 @@ func (p *request) finish(d *draft, made saved, notice string) error {
 		}
 	}
 	switch {
+	case d.active == d.wasActive: // what somebody else made it meanwhile stays
 	case d.active && !made.State.Delivers():
 		do("resume", " It is active.")
 	case !d.active && made.State.Delivers():

@@ -235,8 +235,8 @@ func TestAChangeBySomebodyElseIsShownAndNothingIsLost(t *testing.T) {
 	form := k.get(http.StatusOK, edit).controls("form")
 	k.ask(http.StatusOK, "PATCH", "/v1/webhooks/soc", `{"batch_size": 77, "filter": "level > 3"}`)
 
-	p := k.fill(http.StatusConflict, edit, form, "filter", "level > 1", "run_every", "6h").
-		has("was changed meanwhile", "What somebody else changed", "batch_size", "level &gt; 3")
+	p := k.fill(http.StatusPreconditionFailed, edit, form, "filter", "level > 1", "run_every", "6h").
+		has("was changed meanwhile", "What somebody else changed", "key root", "batch_size", "level &gt; 3", "/console/audit?object="+w.ID)
 	again := p.controls("form")
 	if again.Get("filter") != "level > 1" || again.Get("run_every") != "6h" || again.Get("batch_size!other") != "77" {
 		t.Errorf("got %v", again)
@@ -250,6 +250,54 @@ func TestAChangeBySomebodyElseIsShownAndNothingIsLost(t *testing.T) {
 	k.fill(http.StatusSeeOther, edit, k.get(http.StatusOK, edit).controls("form"), "filter", "")
 	if got := k.stored("soc").Filter; got != "" {
 		t.Errorf("got filter %q", got)
+	}
+}
+
+// Somebody else may be faster by no more than the time between looking and storing.
+func TestAChangeInTheVeryMomentOfSavingIsNotLost(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	edit := "/console/webhooks/" + k.stored("soc").ID + "/edit"
+	form := k.get(http.StatusOK, edit).controls("form")
+	others := []string{`{"filter": "level > 3"}`}
+	k.before = func(r *http.Request) {
+		if r.Method == http.MethodPatch && len(others) > 0 {
+			body := others[0]
+			others = others[1:]
+			k.ask(http.StatusOK, "PATCH", "/v1/webhooks/soc", body)
+		}
+	}
+	p := k.fill(http.StatusPreconditionFailed, edit, form, "filter", "level > 1").has("was changed meanwhile", "level &gt; 3")
+	if got := k.stored("soc").Filter; got != "level > 3" {
+		t.Errorf("got filter %q: the form was saved over it", got)
+	}
+	k.fill(http.StatusSeeOther, edit, p.controls("form"))
+	if got := k.stored("soc").Filter; got != "level > 1" {
+		t.Errorf("got filter %q after saving again", got)
+	}
+}
+
+func TestAPauseWhileTheFormIsOpenStays(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	edit := "/console/webhooks/" + k.stored("soc").ID + "/edit"
+	form := k.get(http.StatusOK, edit).controls("form")
+	paused := false
+	k.before = func(r *http.Request) { // in the very moment of saving
+		if r.Method == http.MethodPatch && !paused {
+			paused = true
+			k.ask(http.StatusOK, "POST", "/v1/webhooks/soc/pause", "")
+		}
+	}
+	k.fill(http.StatusSeeOther, edit, form, "batch_size", "50")
+	if got := k.stored("soc"); got.BatchSize != 50 || got.State != tocsin.StatePaused {
+		t.Errorf("got batch_size %d, %s", got.BatchSize, got.State)
+	}
+	// Who ticks it sees that it is paused, and means it.
+	form = k.get(http.StatusOK, edit).controls("form")
+	k.fill(http.StatusSeeOther, edit, form, "active", "1")
+	if got := k.stored("soc").State; got != tocsin.StateActive {
+		t.Errorf("got %s", got)
 	}
 }
 

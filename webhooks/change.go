@@ -29,8 +29,25 @@ const changeTries = 5
 // stored at its place. The channel cannot change. When nothing differs nothing is
 // written. Errors are Create's, and CodeNotFound.
 func (s *Service) Change(ctx context.Context, idOrName string, patch json.RawMessage, dryRun bool) (Changed, error) {
+	return s.ChangeIf(ctx, idOrName, patch, dryRun, nil)
+}
+
+// A Condition is asked about a webhook as it is stored before something is done to it; its
+// error is why nothing is. What it has let pass is done to that very version, or asked
+// about anew. Nil is for no condition.
+type Condition func(context.Context, tocsin.Webhook) error
+
+func (c Condition) check(ctx context.Context, w tocsin.Webhook) error {
+	if c == nil {
+		return nil
+	}
+	return c(ctx, w)
+}
+
+// ChangeIf is Change under a condition, which is asked once the change is found valid.
+func (s *Service) ChangeIf(ctx context.Context, idOrName string, patch json.RawMessage, dryRun bool, when Condition) (Changed, error) {
 	for try := 1; ; try++ {
-		changed, err := s.change(ctx, idOrName, patch, dryRun)
+		changed, err := s.change(ctx, idOrName, patch, dryRun, when)
 		if !errors.Is(err, tocsin.ErrVersion) || try == changeTries {
 			return changed, err
 		}
@@ -45,13 +62,16 @@ type target struct {
 	generated []string
 }
 
-func (s *Service) change(ctx context.Context, idOrName string, patch json.RawMessage, dryRun bool) (Changed, error) {
+func (s *Service) change(ctx context.Context, idOrName string, patch json.RawMessage, dryRun bool, when Condition) (Changed, error) {
 	stored, err := s.Get(ctx, idOrName)
 	if err != nil {
 		return Changed{}, err
 	}
 	t, err := s.plan(ctx, stored, patch)
 	if err != nil {
+		return Changed{}, err
+	}
+	if err := when.check(ctx, stored); err != nil {
 		return Changed{}, err
 	}
 	if len(t.changes) == 0 {

@@ -115,6 +115,20 @@ func (s *Service) Redeliver(ctx context.Context, deliveryID string) error {
 // Delete removes a webhook. What it still owed is suppressed as "webhook deleted"; its
 // history stays. CodeConflict while another names it as fallback or escalation.
 func (s *Service) Delete(ctx context.Context, idOrName string) error {
+	return s.DeleteIf(ctx, idOrName, nil)
+}
+
+// DeleteIf is Delete under a condition, which is asked once nothing else is in the way.
+func (s *Service) DeleteIf(ctx context.Context, idOrName string, when Condition) error {
+	for try := 1; ; try++ {
+		err := s.delete(ctx, idOrName, when)
+		if !errors.Is(err, tocsin.ErrVersion) || try == changeTries {
+			return err
+		}
+	}
+}
+
+func (s *Service) delete(ctx context.Context, idOrName string, when Condition) error {
 	w, err := s.Get(ctx, idOrName)
 	if err != nil {
 		return err
@@ -126,7 +140,14 @@ func (s *Service) Delete(ctx context.Context, idOrName string) error {
 	if by := users(w.Name, all); len(by) > 0 {
 		return tocsin.Errorf(tocsin.CodeConflict, "webhook %q is the fallback or escalation of %s; change that first", w.Name, strings.Join(by, ", "))
 	}
-	if _, err := s.Store.SetState(ctx, w.ID, tocsin.StateDeleted, "deleted by a user"); err != nil {
+	if err := when.check(ctx, w); err != nil {
+		return err
+	}
+	var version []int64 // whatever it is
+	if when != nil {
+		version = append(version, w.Version)
+	}
+	if _, err := s.Store.SetState(ctx, w.ID, tocsin.StateDeleted, "deleted by a user", version...); err != nil {
 		return fmt.Errorf("deleting webhook: %w", err)
 	}
 	s.senders.drop(w.ID)

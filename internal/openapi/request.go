@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,13 +15,13 @@ import (
 
 // request checks a request that was accepted.
 func (op Operation) request(x Exchange) error {
-	return errors.Join(op.parameters(x.URL), op.body(x))
+	return errors.Join(op.parameters(x.URL, x.Header), op.body(x))
 }
 
 // Parameter is one that an operation has.
 type Parameter struct {
 	Name string
-	// In is "path" or "query".
+	// In is "path", "query" or "header".
 	In       string
 	Required bool
 	// pointer leads to its schema.
@@ -50,15 +51,19 @@ func (op Operation) Public() bool {
 	return said && (len(security) == 0 || slices.ContainsFunc(security, open))
 }
 
-func (op Operation) parameters(u *url.URL) error {
+func (op Operation) parameters(u *url.URL, header http.Header) error {
 	query := u.Query()
 	var all error
 	for _, p := range op.Parameters() {
 		text := query.Get(p.Name)
-		if p.In == "path" {
+		switch p.In {
+		case "path":
 			text = op.Values[p.Name]
+		case "header":
+			text = header.Get(p.Name)
+		default:
+			delete(query, p.Name)
 		}
-		delete(query, p.Name)
 		switch {
 		case text == "" && p.Required:
 			all = errors.Join(all, fmt.Errorf("was accepted without the parameter %s", p.Name))

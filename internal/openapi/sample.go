@@ -68,6 +68,10 @@ func (s *Sampler) draft(op Operation) *draft {
 		switch {
 		case p.In == "path":
 			d.path[p.Name] = text
+		case p.In == "header":
+			if v != LeftOut {
+				d.header.Set(p.Name, text)
+			}
 		case v != LeftOut && s.Rand.IntN(3) == 0:
 			d.query = append(d.query, p.Name+"="+url.QueryEscape(text))
 		}

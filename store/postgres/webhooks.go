@@ -151,13 +151,16 @@ func (db *DB) UpdateWebhook(ctx context.Context, w tocsin.Webhook) (tocsin.Webho
 }
 
 // SetState implements [tocsin.Webhooks].
-func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason string) (tocsin.Webhook, error) {
+func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason string, version ...int64) (tocsin.Webhook, error) {
 	var stored tocsin.Webhook
 	var changed bool
 	err := db.transact(ctx, "changing the state of a webhook", func(t *tx) error {
 		l, err := t.lock(ctx, id)
 		if err != nil {
 			return err
+		}
+		if len(version) > 0 && version[0] != l.version {
+			return tocsin.ErrVersion
 		}
 		if changed = l.state != to; !changed {
 			returning(t.queue(`SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = $1`, id), &stored)

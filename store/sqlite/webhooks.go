@@ -142,13 +142,16 @@ func (db *DB) UpdateWebhook(ctx context.Context, w tocsin.Webhook) (stored tocsi
 }
 
 // SetState implements tocsin.Webhooks.
-func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason string) (w tocsin.Webhook, err error) {
+func (db *DB) SetState(ctx context.Context, id string, to tocsin.State, reason string, version ...int64) (w tocsin.Webhook, err error) {
 	err = db.write(ctx, "setting state of webhook", func(t *tx) error {
 		if w, err = t.webhook(id); err != nil {
 			return err
 		}
 		if w.State == tocsin.StateDeleted {
 			return tocsin.ErrNotFound
+		}
+		if len(version) > 0 && version[0] != w.Version {
+			return tocsin.ErrVersion
 		}
 		if w.State == to {
 			return nil

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,8 @@ var webhookCases = []testCase{
 	{"UpdateWebhook checks the version", updateWebhook},
 	{"of concurrent updates one wins", updateRace},
 	{"SetState moves and counts", setState},
+	{"SetState checks a version", setStateOf},
+	{"of deleting and changing one wins", deletedOrChanged},
 	{"a deleted webhook is gone, and found by id", deletedWebhook},
 	{"every change adds one to the revision", revisions},
 	{"every change clears backoff, resuming clears failures", changeClears},
@@ -146,6 +149,65 @@ func setState(k *kit) {
 	k.is(err, tocsin.ErrNotFound)
 }
 
+// setStateOf moves a webhook only while it is as the caller knows it.
+func setStateOf(k *kit) {
+	w := k.webhook("a")
+	before := revision(k)
+	for _, to := range []tocsin.State{tocsin.StateActive, tocsin.StatePaused, tocsin.StateDeleted} {
+		for _, other := range []int64{0, w.Version - 1, w.Version + 1} {
+			_, err := k.s.SetState(k.ctx, w.ID, to, "too late", other)
+			k.is(err, tocsin.ErrVersion)
+		}
+	}
+	got, err := k.s.Webhook(k.ctx, w.ID)
+	k.ok(err)
+	k.sameWebhook("after what came too late", got, w)
+	k.same("revision after what came too late", revision(k), before)
+
+	paused, err := k.s.SetState(k.ctx, w.ID, tocsin.StatePaused, "", w.Version)
+	k.ok(err)
+	k.same("version", paused.Version, w.Version+1)
+	_, err = k.s.SetState(k.ctx, w.ID, tocsin.StateDeleted, "", w.Version)
+	k.is(err, tocsin.ErrVersion)
+	_, err = k.s.SetState(k.ctx, w.ID, tocsin.StateDeleted, "", paused.Version)
+	k.ok(err)
+	_, err = k.s.SetState(k.ctx, w.ID, tocsin.StateDeleted, "", paused.Version+1)
+	k.is(err, tocsin.ErrNotFound)
+}
+
+// deletedOrChanged has one delete a webhook that others change, each as they know it:
+// exactly one of them comes first.
+func deletedOrChanged(k *kit) {
+	w := k.webhook("a")
+	const racers = 4
+	results := make(chan error, 2*racers)
+	var wg sync.WaitGroup
+	for i := range racers {
+		wg.Go(func() {
+			changed := w
+			changed.BatchSize = i + 2
+			_, err := k.s.UpdateWebhook(k.ctx, changed)
+			results <- err
+		})
+		wg.Go(func() {
+			_, err := k.s.SetState(k.ctx, w.ID, tocsin.StateDeleted, "", w.Version)
+			results <- err
+		})
+	}
+	wg.Wait()
+	close(results)
+	won := 0
+	for err := range results {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, tocsin.ErrVersion) && !errors.Is(err, tocsin.ErrNotFound):
+			k.t.Errorf("got %v", err)
+		}
+	}
+	k.same("that won", won, 1)
+}
+
 func deletedWebhook(k *kit) {
 	w := k.webhook("a")
 	_, err := k.s.SetState(k.ctx, w.ID, tocsin.StateDeleted, "")
@@ -165,17 +227,20 @@ func deletedWebhook(k *kit) {
 	k.same("listed", len(all), 0)
 }
 
+// revision is the configuration's.
+func revision(k *kit) int64 {
+	k.t.Helper()
+	r, _, err := k.s.ListWebhooks(k.ctx)
+	k.ok(err)
+	return r
+}
+
 func revisions(k *kit) {
-	revision := func() int64 {
-		r, _, err := k.s.ListWebhooks(k.ctx)
-		k.ok(err)
-		return r
-	}
-	last := revision()
+	last := revision(k)
 	grew := func(what string, by int64) {
 		k.t.Helper()
-		k.same("revision after "+what, revision(), last+by)
-		last = revision()
+		k.same("revision after "+what, revision(k), last+by)
+		last = revision(k)
 	}
 	w := k.webhook("a")
 	grew("creating", 1)

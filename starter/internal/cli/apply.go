@@ -34,6 +34,7 @@ secret stays). ${env:NAME} within config is replaced from the environment. Keys 
 begin with x- beside webhooks are ignored, to put YAML anchors under.
 
 The server validates everything first; when anything is wrong nothing is applied.
+Nor is a step when somebody else has changed its webhook since the plan was made.
 Applying the same files again changes nothing. Webhooks in no file are left alone, or
 deleted with --prune, which asks unless --yes is given.`
 
@@ -220,11 +221,11 @@ func (c *apiClient) do(ctx context.Context, s *step) error {
 		s.ID, s.Generated = answer.ID, answer.Generated
 		return err
 	case modify:
-		err := c.call(ctx, http.MethodPatch, path, nil, s.body, &answer)
+		err := c.callIf(ctx, s.tag, http.MethodPatch, path, s.body, &answer)
 		s.Generated = answer.Generated
 		return err
 	case remove:
-		return c.call(ctx, http.MethodDelete, path, nil, nil, nil)
+		return c.callIf(ctx, s.tag, http.MethodDelete, path, nil, nil)
 	}
 	return nil
 }

@@ -62,7 +62,18 @@ func (c *apiClient) call(ctx context.Context, method, path string, query url.Val
 	return c.send(ctx, method, path, query, contentType, body, out)
 }
 
-func (c *apiClient) send(ctx context.Context, method, path string, query url.Values, contentType string, body, out any) error {
+// callIf is call for what is done only while a webhook is as it was read: otherwise the
+// error is CodePrecondition.
+func (c *apiClient) callIf(ctx context.Context, tag, method, path string, body, out any) error {
+	contentType := ""
+	if body != nil {
+		contentType = "application/json"
+	}
+	return c.send(ctx, method, path, nil, contentType, body, out, "If-Match", tag)
+}
+
+// send sends body with further headers, which are pairs.
+func (c *apiClient) send(ctx context.Context, method, path string, query url.Values, contentType string, body, out any, header ...string) error {
 	content, ok := body.([]byte)
 	if body != nil && !ok {
 		var err error
@@ -81,6 +92,9 @@ func (c *apiClient) send(ctx context.Context, method, path string, query url.Val
 	req.Header.Set("Accept", "application/json")
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	if !c.key.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
@@ -128,7 +142,7 @@ type problem struct {
 
 var codeOfStatus = map[int]tocsin.Code{
 	400: tocsin.CodeMalformed, 401: tocsin.CodeUnauthorized, 403: tocsin.CodeForbidden, 404: tocsin.CodeNotFound,
-	409: tocsin.CodeConflict, 413: tocsin.CodeTooLarge, 415: tocsin.CodeUnsupported, 422: tocsin.CodeInvalid,
+	409: tocsin.CodeConflict, 412: tocsin.CodePrecondition, 413: tocsin.CodeTooLarge, 415: tocsin.CodeUnsupported, 422: tocsin.CodeInvalid,
 	429: tocsin.CodeUnavailable, 502: tocsin.CodeUnavailable, 503: tocsin.CodeUnavailable, 504: tocsin.CodeUnavailable,
 }
 

@@ -23,6 +23,7 @@ type step struct {
 	Changes   []change          `json:"changes,omitempty"`
 	Generated map[string]string `json:"generated,omitempty"` // secrets, shown once
 	body      map[string]any    // of POST or PATCH
+	tag       string            // of what is there: the step is for no other version of it
 }
 
 type action string
@@ -113,7 +114,7 @@ func (p *planner) try(ctx context.Context, w wanted) (step, error) {
 		s := step{Action: create, Name: w.name, Channel: channel, body: w.value}
 		return s, p.api.call(ctx, http.MethodPost, "/v1/webhooks", dry, body, nil)
 	}
-	s := step{Action: keep, Name: w.name, ID: have.ID, Channel: have.Channel, body: patch(w.value, have.object)}
+	s := step{Action: keep, Name: w.name, ID: have.ID, Channel: have.Channel, tag: have.Tag(), body: patch(w.value, have.object)}
 	var answer struct {
 		Changes []change `json:"changes"`
 	}
@@ -240,7 +241,7 @@ func (p *planner) deletions() []step {
 	var steps []step
 	for name, e := range p.have {
 		if !p.wanted[name] {
-			steps = append(steps, step{Action: remove, Name: name, ID: e.ID, Channel: e.Channel})
+			steps = append(steps, step{Action: remove, Name: name, ID: e.ID, Channel: e.Channel, tag: e.Tag()})
 		}
 	}
 	slices.SortFunc(steps, func(a, b step) int { return strings.Compare(a.Name, b.Name) })

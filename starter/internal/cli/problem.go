@@ -24,7 +24,7 @@ var exitCodes = []exitCode{
 	{2, "bad input or usage", []tocsin.Code{tocsin.CodeInvalid, tocsin.CodeMalformed, tocsin.CodeTooLarge, tocsin.CodeUnsupported}},
 	{3, "not found", []tocsin.Code{tocsin.CodeNotFound}},
 	{4, "no key, a wrong key, or a key without the scope", []tocsin.Code{tocsin.CodeUnauthorized, tocsin.CodeForbidden}},
-	{5, "conflict: a name is taken, or something changed meanwhile", []tocsin.Code{tocsin.CodeConflict}},
+	{5, "conflict: a name is taken, or something changed meanwhile", []tocsin.Code{tocsin.CodeConflict, tocsin.CodePrecondition}},
 	{6, "unavailable: the API or the store is away; try again", []tocsin.Code{tocsin.CodeUnavailable}},
 }
 
