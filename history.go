@@ -18,6 +18,7 @@ type Page struct {
 type EventQuery struct {
 	Page
 	Type, Source, Subject string
+	DedupKey              string
 	MinSeverity           Severity
 	Since, Until          time.Time
 	Text                  string // in title or summary, case-insensitive
@@ -29,7 +30,12 @@ type DeliveryQuery struct {
 	WebhookID string
 	State     DeliveryState
 	Type      string // of one of its events
-	Since     time.Time
+	// Parent is the split delivery that they are parts of.
+	Parent string
+	// WithDead selects those that have dead events of their own, not in children: dead ones,
+	// and those that were delivered or split while some of their events died.
+	WithDead bool
+	Since    time.Time
 	Until     time.Time
 }
 

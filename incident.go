@@ -119,7 +119,9 @@ type IncidentQuery struct {
 	// State, or "unresolved" for open and acknowledged ones.
 	State    string
 	DedupKey string
-	Since    time.Time // opened at or after
+	// MinSeverity is of the highest severity so far.
+	MinSeverity Severity
+	Since       time.Time // opened at or after
 	Until    time.Time // opened before
 }
 

@@ -130,13 +130,16 @@ func (s *server) owners(ctx context.Context, deliveries []tocsin.Delivery) (map[
 // listDeliveries answers for one webhook where the path names one, else for all or
 // for ?webhook=.
 func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
-	names := []string{"state", "type", "since", "until", "limit", "cursor"}
+	names := []string{"state", "type", "parent", "with_dead", "since", "until", "limit", "cursor"}
 	name := r.PathValue("id")
 	if name == "" {
 		names = append(names, "webhook")
 	}
 	q := readQuery(r.URL.RawQuery, names...)
-	want := tocsin.DeliveryQuery{Page: q.page(), State: q.state("state"), Type: q.text("type"), Since: q.time("since"), Until: q.time("until")}
+	want := tocsin.DeliveryQuery{
+		Page: q.page(), State: q.state("state"), Type: q.text("type"), Parent: q.text("parent"), WithDead: q.flag("with_dead"),
+		Since: q.time("since"), Until: q.time("until"),
+	}
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -35,9 +35,9 @@ type eventView struct {
 func viewEvent(e tocsin.Event) eventView { return eventView{e, e.ReceivedAt} }
 
 func (s *server) listEvents(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r.URL.RawQuery, "type", "source", "subject", "min_severity", "since", "until", "q", "limit", "cursor")
+	q := readQuery(r.URL.RawQuery, "type", "source", "subject", "dedup_key", "min_severity", "since", "until", "q", "limit", "cursor")
 	want := tocsin.EventQuery{
-		Page: q.page(), Type: q.text("type"), Source: q.text("source"), Subject: q.text("subject"),
+		Page: q.page(), Type: q.text("type"), Source: q.text("source"), Subject: q.text("subject"), DedupKey: q.text("dedup_key"),
 		MinSeverity: q.severity("min_severity"), Since: q.time("since"), Until: q.time("until"), Text: q.text("q"),
 	}
 	if err := q.err(); err != nil {

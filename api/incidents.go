@@ -13,8 +13,11 @@ import (
 var incidentStates = []string{"open", "acknowledged", "resolved", "unresolved"}
 
 func (s *server) listIncidents(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r.URL.RawQuery, "state", "dedup_key", "since", "until", "limit", "cursor")
-	want := tocsin.IncidentQuery{Page: q.page(), State: q.text("state"), DedupKey: q.text("dedup_key"), Since: q.time("since"), Until: q.time("until")}
+	q := readQuery(r.URL.RawQuery, "state", "dedup_key", "min_severity", "since", "until", "limit", "cursor")
+	want := tocsin.IncidentQuery{
+		Page: q.page(), State: q.text("state"), DedupKey: q.text("dedup_key"), MinSeverity: q.severity("min_severity"),
+		Since: q.time("since"), Until: q.time("until"),
+	}
 	if want.State != "" && !slices.Contains(incidentStates, want.State) {
 		q.add("state", "%q is not a state of incidents; allowed: %s", want.State, strings.Join(incidentStates, ", "))
 	}

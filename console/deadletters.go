@@ -43,6 +43,9 @@ type deadDelivery struct {
 	Answer int
 }
 
+// Partly reports whether the delivery is not dead itself: some of its events are.
+func (d deadDelivery) Partly() bool { return d.State != tocsin.DeliveryDead }
+
 // Filtered reports whether anything is asked for.
 func (d deadData) Filtered() bool {
 	return d.Filter.Get("webhook")+d.Period.Within != "" || d.Period.Exact()
@@ -51,7 +54,7 @@ func (d deadData) Filtered() bool {
 func deadLetters(p *request) error {
 	data := deadData{Filter: p.filters(deadPage, "webhook")}
 	data.Period = p.period(data.Filter)
-	data.Filter.Set("state", string(tocsin.DeliveryDead))
+	data.Filter.Set("with_dead", "true")
 	if err := p.deadHooks(&data); err != nil {
 		return err
 	}

@@ -36,6 +36,22 @@ func TestDeadLettersSayWhy(t *testing.T) {
 	k.post(http.StatusForbidden, "/console/dead-letters/redeliver", "id", id, "sure", "1")
 }
 
+func TestDeadLettersOfADeliveryThatArrived(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", `, "events": ["custom.trial"], "frequency": "instant"`)
+	hook := k.hook("soc")
+	k.submit("1", "")
+	k.submit("2", "")
+	id := k.plan(hook)
+	k.try(hook, id, tocsin.Outcome{State: tocsin.DeliveryDelivered, Dead: map[int]string{1: "no such field"}, Attempt: tocsin.Attempt{Outcome: "partial"}})
+
+	k.get(http.StatusOK, "/console/dead-letters").has(id, "but for some of its 2 events", "some events were refused on their own")
+	k.get(http.StatusOK, "/console/deliveries?with_dead=true").has(id, "Clear")
+	k.get(http.StatusOK, "/console/deliveries?state=dead").lacks(id)
+	k.post(http.StatusOK, "/console/dead-letters/redeliver", "id", id, "sure", "1")
+	k.get(http.StatusOK, "/console/deliveries?with_dead=true").lacks(id)
+}
+
 func TestTickedDeadLettersAreSentAgain(t *testing.T) {
 	k := newKit(t)
 	k.create("soc", `, "events": ["custom.trial"], "frequency": "instant"`)

@@ -23,18 +23,26 @@ type deliveriesData struct {
 	Filter url.Values
 	Period period
 	States []option
+	// Dead is what can be asked about their events.
+	Dead []option
 	// Hooks and Types are suggestions.
 	Hooks, Types []string
 }
 
 // Filtered reports whether anything is asked for.
 func (d deliveriesData) Filtered() bool {
-	return d.Filter.Get("state")+d.Filter.Get("webhook")+d.Filter.Get("type")+d.Period.Within != "" || d.Period.Exact()
+	return d.Narrow() || d.Filter.Get("state")+d.Filter.Get("webhook")+d.Period.Within != ""
+}
+
+// Narrow reports whether one of the filters is set that are seldom needed.
+func (d deliveriesData) Narrow() bool {
+	return d.Filter.Get("type")+d.Filter.Get("parent")+d.Filter.Get("with_dead") != "" || d.Period.Exact()
 }
 
 func deliveries(p *request) error {
 	data := deliveriesData{States: options("Any state", "ready", "sending", "delivered", "dead", "split", "cancelled")}
-	data.Filter = p.filters("50", "state", "webhook", "type")
+	data.Filter = p.filters("50", "state", "webhook", "type", "parent", "with_dead")
+	data.Dead = []option{{"", "Whatever became of them"}, {"true", "Some are dead"}}
 	data.Period = p.period(data.Filter)
 	var err error
 	if !p.isPart() { // forms are not in the parts

@@ -144,23 +144,14 @@ func (d *deliveryData) attempts(all bool) {
 	}
 }
 
-// children finds what a delivery was split into: it was made in the moment of the split.
+// children are what a delivery was split into.
 func (p *request) children(d deliveryAnswer) ([]deliverySummary, error) {
-	if d.State != tocsin.DeliverySplit || d.FinishedAt == nil {
+	if d.State != tocsin.DeliverySplit {
 		return nil, nil
 	}
 	var page list[deliverySummary]
-	around := url.Values{"limit": {"1000"}, "since": {clock(d.FinishedAt.Add(-time.Second))}, "until": {clock(d.FinishedAt.Add(time.Second))}}
-	if err := p.get(at(around, "v1", "webhooks", d.WebhookID, "deliveries"), &page); err != nil {
-		return nil, err
-	}
-	var found []deliverySummary
-	for _, c := range page.Items {
-		if c.Parent == d.ID {
-			found = append(found, c)
-		}
-	}
-	return found, nil
+	err := p.get(at(url.Values{"limit": {"1000"}, "parent": {d.ID}}, "v1", "deliveries"), &page)
+	return page.Items, err
 }
 
 // clock is a time as the API takes it.

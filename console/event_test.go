@@ -85,6 +85,10 @@ func TestAnIncidentIsAcknowledgedAndResolved(t *testing.T) {
 	k.get(http.StatusOK, "/console/incidents").has("No open incident")
 	k.get(http.StatusOK, "/console/incidents?state=all").has(here, "it is over")
 	k.get(http.StatusOK, "/console/incidents?state=resolved&within=1h").has(here)
+	k.get(http.StatusOK, "/console/incidents?state=all&min_severity=info&dedup_key=+").has(here, "Clear")
+	k.get(http.StatusOK, "/console/incidents?state=all&min_severity=critical").lacks(here).has("No incident fits")
+	k.get(http.StatusOK, "/console/incidents?state=all&dedup_key=another").lacks(here)
+	k.get(http.StatusOK, "/console/incidents?state=+").lacks("is not a state")
 	k.get(http.StatusUnprocessableEntity, "/console/incidents?state=lost").has("is not a state of incidents")
 	k.get(http.StatusNotFound, "/console/incidents/inc_none")
 

@@ -47,7 +47,7 @@ type eventsData struct {
 }
 
 // eventFilters are what events are searched by, beside the time.
-var eventFilters = []string{"q", "min_severity", "type", "subject", "source"}
+var eventFilters = []string{"q", "min_severity", "type", "subject", "source", "dedup_key"}
 
 // Filtered reports whether anything is asked for.
 func (d eventsData) Filtered() bool {
@@ -56,7 +56,7 @@ func (d eventsData) Filtered() bool {
 
 // Narrow reports whether one of the filters is set that are seldom needed.
 func (d eventsData) Narrow() bool {
-	return d.Filter.Get("type")+d.Filter.Get("subject")+d.Filter.Get("source") != "" || d.Period.Exact()
+	return d.Filter.Get("type")+d.Filter.Get("subject")+d.Filter.Get("source")+d.Filter.Get("dedup_key") != "" || d.Period.Exact()
 }
 
 // severities are what lists can begin with.

@@ -49,8 +49,11 @@ type incidentsData struct {
 	Items  []incident
 	Pager  Pager
 	State  string
+	Filter url.Values
 	Period period
 	States []option
+	// Severities is what can be asked for.
+	Severities []option
 }
 
 // unresolved is what the list shows unless it is asked for something else.
@@ -60,11 +63,12 @@ const unresolved = "unresolved"
 const anyState = "all"
 
 func incidents(p *request) error {
-	ask := p.filters("50")
-	data := incidentsData{Period: p.period(ask), State: cmp.Or(p.URL.Query().Get("state"), unresolved)}
+	ask := p.filters("50", "state", "min_severity", "dedup_key")
+	data := incidentsData{Filter: ask, Period: p.period(ask), State: cmp.Or(ask.Get("state"), unresolved), Severities: severities()}
 	data.States = []option{{unresolved, "Open or acknowledged"}, {"open", "Open"}, {"acknowledged", "Acknowledged"}, {"resolved", "Resolved"}, {anyState, "All"}}
-	if data.State != anyState {
-		ask.Set("state", data.State)
+	ask.Set("state", data.State)
+	if data.State == anyState {
+		ask.Del("state")
 	}
 	var page list[incident]
 	if err := p.get(at(ask, "v1", "incidents"), &page); err != nil {
@@ -76,7 +80,7 @@ func incidents(p *request) error {
 
 // Filtered reports whether it is not what is shown at first.
 func (d incidentsData) Filtered() bool {
-	return d.State != unresolved || d.Period.Exact() || d.Period.Within != ""
+	return d.State != unresolved || d.Filter.Get("min_severity")+d.Filter.Get("dedup_key") != "" || d.Period.Exact() || d.Period.Within != ""
 }
 
 // moment of an incident, in the order of time.
@@ -190,24 +194,19 @@ func (p *request) note(i incident, kind string) (string, error) {
 	return e.Summary, err
 }
 
-// eventsOf looks for events of the incident among those with its type and subject.
+// latestEvents is how many of an incident's events are shown.
+const latestEvents = "10"
+
+// eventsOf looks for the latest events of the incident. The type, for which there is an
+// index, keeps the search short.
 func (p *request) eventsOf(d *incidentData) error {
-	q := url.Values{"type": {d.Type}, "subject": {d.Subject}, "since": {clock(d.OpenedAt.Add(-time.Minute))}}
-	if d.Subject == "" {
-		q.Del("subject")
-	}
+	q := url.Values{"type": {d.Type}, "dedup_key": {d.DedupKey}, "since": {clock(d.OpenedAt.Add(-time.Minute))}}
 	d.SearchURL = to("events") + "?" + q.Encode()
-	q.Set("limit", "100")
+	q.Set("limit", latestEvents)
 	var page list[eventAnswer]
-	if err := p.get(at(q, "v1", "events"), &page); err != nil {
-		return err
-	}
-	for _, e := range page.Items {
-		if e.DedupKey == d.DedupKey && len(d.Latest) < 10 {
-			d.Latest = append(d.Latest, e)
-		}
-	}
-	return nil
+	err := p.get(at(q, "v1", "events"), &page)
+	d.Latest = page.Items
+	return err
 }
 
 // changeIncident is a form that acknowledges or resolves an incident, with a note.

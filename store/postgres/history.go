@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -53,6 +54,9 @@ func (db *DB) Events(ctx context.Context, q tocsin.EventQuery) ([]tocsin.Event, 
 	}
 	if q.Subject != "" {
 		l.other("e.subject = $?", q.Subject)
+	}
+	if q.DedupKey != "" {
+		l.other("e.dedup_key = $?", q.DedupKey)
 	}
 	if q.MinSeverity > 0 {
 		l.other("e.severity >= $?", int16(q.MinSeverity))
@@ -160,6 +164,15 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) ([]tocsin.
 		// Deliveries have up to a thousand events. OFFSET 0 has them looked up for each.
 		l.at = searchWindow / 10
 		l.other(`EXISTS (SELECT FROM delivery_events m JOIN events e ON e.seq = m.seq WHERE m.delivery_id = d.id AND e.type = $? OFFSET 0)`, q.Type)
+	}
+	if q.WithDead {
+		// Looked up for each, too, where few are: by the index on what is dead.
+		l.at = cmp.Or(l.at, searchWindow)
+		l.other(`(d.state = $? OR EXISTS (SELECT FROM delivery_events m WHERE m.delivery_id = d.id AND m.fate = $? OFFSET 0))`, "dead")
+	}
+	if q.Parent != "" {
+		l.add("d.parent <> '' AND d.parent = $?", q.Parent) // the index says the first
+		return l.few(ctx, db, "listing the parts of a delivery", q.Cursor)
 	}
 	return l.page(ctx, db, "listing deliveries", q.Cursor)
 }

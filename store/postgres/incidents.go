@@ -34,6 +34,9 @@ func (db *DB) ListIncidents(ctx context.Context, q tocsin.IncidentQuery) ([]tocs
 	if q.DedupKey != "" {
 		f.add("i.key = $?", tocsin.IncidentKey(q.DedupKey))
 	}
+	if q.MinSeverity > 0 {
+		f.add("i.severity >= $?", int16(q.MinSeverity))
+	}
 	if !q.Since.IsZero() {
 		f.add("i.opened_at >= $?", q.Since)
 	}

@@ -87,6 +87,32 @@ func (l *listing[T]) page(ctx context.Context, db *DB, doing, cursor string) (ro
 	return rows, next, err
 }
 
+// few is page for what an index finds at once and is few, whatever its order.
+func (l *listing[T]) few(ctx context.Context, db *DB, doing, cursor string) (rows []T, next string, err error) {
+	var from *deliveryCursor
+	if cursor != "" {
+		c, err := parseDeliveryCursor(cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		from = &c
+	}
+	sql, args := l.window(from, nil, l.limit+1)
+	var found []listed[T]
+	err = db.snapshot(ctx, doing, func(t *tx) error {
+		t.queue(forThese)
+		collect(t.queue(sql, args...), &found, l.scan)
+		return nil
+	})
+	for _, f := range found[:min(l.limit, len(found))] {
+		rows = append(rows, f.row)
+	}
+	if len(found) > l.limit {
+		next = found[l.limit-1].place.String()
+	}
+	return rows, next, err
+}
+
 // read goes from window to window: first where the next one ends, by an index alone, then
 // its rows.
 func (l *listing[T]) read(ctx context.Context, t *tx, after *deliveryCursor) (rows []T, next string, err error) {

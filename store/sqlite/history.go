@@ -66,6 +66,7 @@ func (db *DB) Events(ctx context.Context, q tocsin.EventQuery) (events []tocsin.
 	f.add(q.Type != "", "e.type = ?", q.Type)
 	f.add(q.Source != "", "e.source = ?", q.Source)
 	f.add(q.Subject != "", "e.subject = ?", q.Subject)
+	f.add(q.DedupKey != "", "e.dedup_key = ?", q.DedupKey)
 	f.add(q.MinSeverity > tocsin.SeverityNone, "e.severity >= ?", int(q.MinSeverity))
 	f.add(!q.Since.IsZero(), "e.received_at >= ?", micros(q.Since))
 	f.add(!q.Until.IsZero(), "e.received_at < ?", micros(q.Until))
@@ -127,6 +128,8 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) (deliverie
 	f.add(q.State != "", "d.state = ?", string(q.State))
 	f.add(!q.Since.IsZero(), "d.created_at >= ?", micros(q.Since))
 	f.add(!q.Until.IsZero(), "d.created_at < ?", micros(q.Until))
+	f.add(q.Parent != "", "d.parent <> '' AND d.parent = ?", q.Parent)
+	f.add(q.WithDead, `EXISTS (SELECT 1 FROM delivery_events m INDEXED BY delivery_events_dead WHERE m.delivery = d.n AND m.bucket = 'dead')`)
 	var found []delivery
 	var edge int64
 	err = db.read(ctx, "listing deliveries", func(t *tx) error {

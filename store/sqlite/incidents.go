@@ -32,6 +32,7 @@ func (db *DB) ListIncidents(ctx context.Context, q tocsin.IncidentQuery) (all []
 	f.add(q.State == unresolved, "state <> 'resolved'")
 	f.add(q.State != "" && q.State != unresolved, "state = ?", q.State)
 	f.add(q.DedupKey != "", "key = ?", tocsin.IncidentKey(q.DedupKey))
+	f.add(q.MinSeverity > tocsin.SeverityNone, "severity >= ?", int(q.MinSeverity))
 	f.add(!q.Since.IsZero(), "opened_at >= ?", micros(q.Since))
 	f.add(!q.Until.IsZero(), "opened_at < ?", micros(q.Until))
 	var found []incident

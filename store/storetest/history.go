@@ -14,6 +14,8 @@ var historyCases = []testCase{
 	{"Traces say where each obligation went", traces},
 	{"Deliveries, newest first, page by page", deliveryPages},
 	{"Deliveries by each field", deliveryFilters},
+	{"Deliveries with dead events", deliveriesWithDead},
+	{"Deliveries that a split one became", deliveryParts},
 	{"a cursor that is none", badCursor},
 	{"Delivery that is not there", noDelivery},
 }
@@ -58,6 +60,7 @@ func eventFilters(k *kit) {
 	k.owe(0, 10)
 	special := Event(10)
 	special.Type, special.Source, special.Subject = "custom.other", "elsewhere", "The Agent"
+	special.DedupKey = "one of its own"
 	special.Title, special.Summary = "Disk is 100% full", "about /var_log"
 	MustAppend(k.t, k.s, Owe(special))
 	for name, c := range map[string]struct {
@@ -68,6 +71,8 @@ func eventFilters(k *kit) {
 		"source":           {tocsin.EventQuery{Source: "elsewhere"}, []string{special.ID}},
 		"subject":          {tocsin.EventQuery{Subject: "agent-3"}, []string{Event(8).ID, Event(3).ID}},
 		"severity":         {tocsin.EventQuery{MinSeverity: tocsin.SeverityHigh}, []string{Event(9).ID, Event(8).ID, Event(4).ID, Event(3).ID}},
+		"dedup key":        {tocsin.EventQuery{DedupKey: special.DedupKey}, []string{special.ID}},
+		"no such key":      {tocsin.EventQuery{DedupKey: special.DedupKey + "x"}, nil},
 		"title":            {tocsin.EventQuery{Text: "disk IS"}, []string{special.ID}},
 		"summary":          {tocsin.EventQuery{Text: "ABOUT"}, []string{special.ID}},
 		"percent is plain": {tocsin.EventQuery{Text: "0% f"}, []string{special.ID}},
@@ -195,6 +200,64 @@ func deliveryFilters(k *kit) {
 	k.same("since", k.deliveries(tocsin.DeliveryQuery{Page: page, Since: at}), []string{other})
 	k.same("until", k.deliveries(tocsin.DeliveryQuery{Page: page, Until: at}), []string{first})
 	k.same("long ago", k.deliveries(tocsin.DeliveryQuery{Page: page, Until: at.Add(-time.Hour)}), []string(nil))
+}
+
+// deliveriesWithDead are found whatever became of their other events.
+func deliveriesWithDead(k *kit) {
+	w := k.webhook("a")
+	k.owe(0, 10, w.ID)
+	f := k.begin(w.ID).Fence
+	all := k.plan(f, 1, 2, 3, 1, 1, 2)
+	good, partly, split, dead, open, whole := all[0], all[1], all[2], all[3], all[4], all[5]
+	k.record(f, k.claim(f, good), tocsin.DeliveryDelivered, nil)
+	k.record(f, k.claim(f, partly), tocsin.DeliveryDelivered, func(o *tocsin.Outcome) { o.Dead = map[int]string{1: "no such field"} })
+	children := halves([]int{0}, []int{1})
+	k.record(f, k.claim(f, split), tocsin.DeliverySplit, func(o *tocsin.Outcome) {
+		o.Children, o.Dead = children, map[int]string{2: "no such field"}
+	})
+	k.record(f, k.claim(f, dead), tocsin.DeliveryDead, func(o *tocsin.Outcome) { o.Reason = "422" })
+	parts := halves([]int{0}, []int{1})
+	k.record(f, k.claim(f, whole), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = parts })
+
+	ask := tocsin.DeliveryQuery{WithDead: true}
+	for ask.Limit = 1; ask.Limit <= 4; ask.Limit++ {
+		k.same("with dead events", k.deliveries(ask), []string{dead, split, partly})
+	}
+	k.same("delivered, with dead events", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, WithDead: true, State: tocsin.DeliveryDelivered}), []string{partly})
+	k.same("by type", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, WithDead: true, Type: "custom.storetest"}), []string{dead, split, partly})
+	k.same("of another webhook", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, WithDead: true, WebhookID: k.webhook("b").ID}), []string(nil))
+	k.same("open ones", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, WithDead: true, State: k.delivery(open).State}), []string(nil))
+	_, err := k.s.Redeliver(k.ctx, partly)
+	k.ok(err)
+	k.same("what is sent again is dead no more", k.deliveries(ask), []string{dead, split})
+}
+
+func deliveryParts(k *kit) {
+	w := k.webhook("a")
+	k.owe(0, 6, w.ID)
+	f := k.begin(w.ID).Fence
+	all := k.plan(f, 3, 2, 1)
+	first, second := halves([]int{0}, []int{1}, []int{2}), halves([]int{0}, []int{1})
+	k.record(f, k.claim(f, all[0]), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = first })
+	k.record(f, k.claim(f, all[1]), tocsin.DeliverySplit, func(o *tocsin.Outcome) { o.Children = second })
+	k.record(f, k.claim(f, first[1].ID), tocsin.DeliveryDelivered, nil)
+	ask := tocsin.DeliveryQuery{Parent: all[0]}
+	var want []string
+	for _, d := range k.deliveries(tocsin.DeliveryQuery{Page: tocsin.Page{Limit: 10}}) { // in the order of the list
+		if k.delivery(d).Parent == all[0] {
+			want = append(want, d)
+		}
+	}
+	k.same("parts", len(want), 3)
+	for ask.Limit = 1; ask.Limit <= 4; ask.Limit++ {
+		k.same("parts of the first", k.deliveries(ask), want)
+	}
+	k.same("parts in a state", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, Parent: all[0], State: tocsin.DeliveryDelivered}), []string{first[1].ID})
+	k.same("open parts", len(k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, Parent: all[0], State: tocsin.DeliveryReady})), 2)
+	k.same("parts of what is whole", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, Parent: all[2]}), []string(nil))
+	k.same("parts of another webhook's", k.deliveries(tocsin.DeliveryQuery{Page: ask.Page, Parent: all[0], WebhookID: "wh_b"}), []string(nil))
+	_, _, err := k.s.Deliveries(k.ctx, tocsin.DeliveryQuery{Page: tocsin.Page{Cursor: "no cursor'", Limit: 10}, Parent: all[0]})
+	k.code(err, tocsin.CodeInvalid)
 }
 
 func badCursor(k *kit) {

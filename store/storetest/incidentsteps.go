@@ -321,6 +321,9 @@ func incidentFilters(k *kit) {
 		{tocsin.IncidentQuery{Since: middle}, []string{"resolved", "acknowledged"}},
 		{tocsin.IncidentQuery{Until: middle}, []string{"open"}},
 		{tocsin.IncidentQuery{Since: middle, Until: middle.Add(time.Microsecond)}, []string{"acknowledged"}},
+		{tocsin.IncidentQuery{MinSeverity: tocsin.SeverityLow}, []string{"resolved", "acknowledged"}},
+		{tocsin.IncidentQuery{MinSeverity: tocsin.SeverityLow, State: "resolved"}, []string{"resolved"}},
+		{tocsin.IncidentQuery{MinSeverity: tocsin.SeverityInfo}, []string{"resolved", "acknowledged", "open"}},
 	} {
 		c.q.Limit = 10
 		all, next, err := k.s.ListIncidents(k.ctx, c.q)

@@ -27,13 +27,17 @@ func deliveryPath(id, more string) string { return "/v1/deliveries/" + url.PathE
 
 func (p *program) deliveriesList() *cobra.Command {
 	var flags listFlags
-	var webhook, state, kind string
+	var webhook, state, kind, parent string
+	var withDead bool
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List deliveries, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := flags.query(map[string]string{"state": state, "type": kind})
+			query, err := flags.query(map[string]string{"state": state, "type": kind, "parent": parent})
 			if err != nil {
 				return err
+			}
+			if withDead {
+				query.Set("with_dead", "true")
 			}
 			path := "/v1/deliveries"
 			if webhook != "" {
@@ -53,6 +57,8 @@ func (p *program) deliveriesList() *cobra.Command {
 	cmd.Flags().StringVar(&webhook, "webhook", "", "only of this webhook, by `NAME` or id")
 	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: "+strings.Join(deliveryStates, ", "))
 	cmd.Flags().StringVar(&kind, "type", "", "only with an event of this alert `TYPE`")
+	cmd.Flags().StringVar(&parent, "parent", "", "only what this split delivery became, by its `ID`")
+	cmd.Flags().BoolVar(&withDead, "with-dead", false, "only with dead events of their own, whatever became of the others")
 	return cmd
 }
 

@@ -65,12 +65,12 @@ func moment(text string) (string, error) {
 
 func (p *program) eventsList() *cobra.Command {
 	var flags listFlags
-	var kind, source, subject, severity, text string
+	var kind, source, subject, dedupKey, severity, text string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List events, newest first", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query, err := flags.query(map[string]string{
-				"type": kind, "source": source, "subject": subject, "min_severity": severity, "q": text,
+				"type": kind, "source": source, "subject": subject, "dedup_key": dedupKey, "min_severity": severity, "q": text,
 			})
 			if err != nil {
 				return err
@@ -88,6 +88,7 @@ func (p *program) eventsList() *cobra.Command {
 	cmd.Flags().StringVar(&kind, "type", "", "only this alert type")
 	cmd.Flags().StringVar(&source, "source", "", "only from this source")
 	cmd.Flags().StringVar(&subject, "subject", "", "only about this subject")
+	cmd.Flags().StringVar(&dedupKey, "dedup-key", "", "only of the incident with this `KEY`")
 	cmd.Flags().StringVar(&severity, "min-severity", "", "only of this severity and above")
 	cmd.Flags().StringVar(&text, "text", "", "only with this text in title or summary")
 	return cmd

@@ -46,12 +46,12 @@ func incidentHelp(command, more string) string {
 
 func (p *program) incidentsList() *cobra.Command {
 	var flags listFlags
-	var state, dedupKey string
+	var state, dedupKey, severity string
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List incidents, newest first", Args: exactly(),
 		Long: "List incidents, newest first." + listHelp(workflows.TypeIncident, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := flags.query(map[string]string{"state": state, "dedup_key": dedupKey})
+			query, err := flags.query(map[string]string{"state": state, "dedup_key": dedupKey, "min_severity": severity})
 			if err != nil {
 				return err
 			}
@@ -61,6 +61,7 @@ func (p *program) incidentsList() *cobra.Command {
 	flags.bind(cmd)
 	cmd.Flags().StringVar(&state, "state", "", "only in this `STATE`: open, acknowledged, resolved, or unresolved for the first two")
 	cmd.Flags().StringVar(&dedupKey, "dedup-key", "", "only of the events with this `KEY`")
+	cmd.Flags().StringVar(&severity, "min-severity", "", "only of this severity and above")
 	return cmd
 }
 
