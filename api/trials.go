@@ -44,10 +44,12 @@ type matchesView struct {
 	Summary string `json:"summary"`
 	// Looked is how many events were asked about, Matched how many it would be owed, and
 	// FilterFailed how many the filter could not be evaluated for.
-	Looked       int         `json:"looked"`
-	Matched      int         `json:"matched"`
-	FilterFailed int         `json:"filter_failed"`
-	Items        []matchView `json:"items"`
+	Looked       int `json:"looked"`
+	Matched      int `json:"matched"`
+	FilterFailed int `json:"filter_failed"`
+	// Doubts are what the filter compares with that never is.
+	Doubts []string    `json:"doubts,omitempty"`
+	Items  []matchView `json:"items"`
 }
 
 // matchView is one event, and what the draft makes of it.
@@ -83,7 +85,9 @@ func (s *server) tryMatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("judging events: %w", err)
 	}
-	return answer(w, http.StatusOK, viewMatches(events, verdicts))
+	view := viewMatches(events, verdicts)
+	view.Doubts = s.Ingest.FilterDoubts(hook.Filter)
+	return answer(w, http.StatusOK, view)
 }
 
 func viewMatches(events []tocsin.Event, verdicts []ingest.Verdict) matchesView {

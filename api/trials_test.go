@@ -53,6 +53,11 @@ func TestTryMatch(t *testing.T) {
 			t.Errorf("got %+v, want %+v", item, want)
 		}
 	}
+	var doubtful struct{ Doubts []string }
+	k.want(http.StatusOK, &doubtful, "POST", "/v1/trials/match", `{"settings": {"events": ["custom"], "filter": "severity == 'hihg'"}}`)
+	if len(doubtful.Doubts) != 1 || !strings.Contains(doubtful.Doubts[0], `did you mean "high"?`) {
+		t.Errorf("got %v", doubtful)
+	}
 	// As a patch over a stored webhook.
 	k.create("soc", `, "events": ["custom"], "min_severity": "critical"`)
 	got = matched{}

@@ -53,6 +53,7 @@ func (d deadData) Filtered() bool {
 
 func deadLetters(p *request) error {
 	data := deadData{Filter: p.filters(deadPage, "webhook")}
+	data.Filter.Set("webhook", p.hookName(data.Filter.Get("webhook")))
 	data.Period = p.period(data.Filter)
 	data.Filter.Set("with_dead", "true")
 	if err := p.deadHooks(&data); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/tocsin-alerts/tocsin"
 )
@@ -43,6 +44,7 @@ func deliveries(p *request) error {
 	data := deliveriesData{States: options("Any state", "ready", "sending", "delivered", "dead", "split", "cancelled")}
 	data.Filter = p.filters("50", "state", "webhook", "type", "parent", "with_dead")
 	data.Dead = []option{{"", "Whatever became of them"}, {"true", "Some are dead"}}
+	data.Filter.Set("webhook", p.hookName(data.Filter.Get("webhook")))
 	data.Period = p.period(data.Filter)
 	var err error
 	if !p.isPart() { // forms are not in the parts
@@ -89,6 +91,16 @@ func (p *request) hookNames() ([]string, error) {
 		names[i] = h.Name
 	}
 	return names, nil
+}
+
+// hookName is the name of a webhook that is named by its id, as links may; what else is typed
+// stays as it is.
+func (p *request) hookName(typed string) string {
+	var hook webhook
+	if !strings.HasPrefix(typed, tocsin.PrefixWebhook+"_") || p.get(at(nil, "v1", "webhooks", typed), &hook) != nil {
+		return typed
+	}
+	return hook.Name
 }
 
 // typeNames are the alert types of the catalog, as suggestions.

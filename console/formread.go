@@ -70,6 +70,10 @@ func (r *formReader) read(s *schema, at place) (any, bool) {
 	case kindJSON:
 		return r.json(at)
 	}
+	// A blank that nobody sees is nothing. In a configuration it may be what is meant.
+	if !strings.HasPrefix(at.name, "config.") && strings.TrimSpace(text) == "" {
+		text = ""
+	}
 	return text, text != ""
 }
 

@@ -123,7 +123,7 @@ type ledgerData struct {
 
 func ledger(p *request) error {
 	var answer ledgerAnswer
-	data := ledgerData{Webhook: p.URL.Query().Get("webhook")}
+	data := ledgerData{Webhook: strings.TrimSpace(p.URL.Query().Get("webhook"))}
 	if err := p.get(at(url.Values{"webhook": {data.Webhook}}, "v1", "ledger"), &answer); err != nil {
 		return err
 	}

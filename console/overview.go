@@ -155,7 +155,7 @@ func concernOf(h hookView, now time.Time) (concern, bool) {
 		c.Text = "It is active and owes " + owed + ", and the first of them has waited for " + coarse(now.Sub(*c.Since)) + ". Does a worker run?"
 	case h.Balance.Dead > 0:
 		c.rank, c.State, c.Text, c.Since = 5, "dead", dead+" could not be delivered. Look at why, then redeliver.", nil
-		c.URL = to("dead-letters") + "?" + url.Values{"webhook": {h.ID}}.Encode()
+		c.URL = to("dead-letters") + "?" + url.Values{"webhook": {h.Name}}.Encode()
 	case h.State == tocsin.StatePaused && h.Owed() > 0:
 		c.rank, c.Text = 7, "It is paused and holds "+owed+"."
 	default:

@@ -28,7 +28,7 @@ func TestTheOverviewShowsWhatNeedsAttention(t *testing.T) {
 	dead := k.deliver(hook.ID, "permanent", tocsin.DeliveryDead)
 
 	k.get(http.StatusOK, "/console/").
-		has("broken &lt;b&gt;", "1 event could not be delivered", "/console/dead-letters?webhook="+hook.ID, "/console/deliveries/"+dead, "1 thing to look at").
+		has("broken &lt;b&gt;", "1 event could not be delivered", "/console/dead-letters?webhook=broken&#43;%3Cb%3E", "/console/deliveries/"+dead, "1 thing to look at").
 		lacks("broken <b>")
 	k.get(http.StatusOK, "/console/?part=now", "HX-Request", "true").has("Where every event is").lacks("<html", "<nav")
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -96,7 +97,7 @@ func showReplay(p *request) error {
 	if p.console.WorkflowURL != nil {
 		data.WorkflowURL = p.console.WorkflowURL(data.ID)
 	}
-	data.SentURL = to("deliveries") + "?" + url.Values{"webhook": {data.WebhookID}}.Encode()
+	data.SentURL = to("deliveries") + "?" + url.Values{"webhook": {cmp.Or(data.Webhook, data.WebhookID)}}.Encode()
 	return p.show("replays", "replay", "Replay for "+data.Webhook, data)
 }
 
@@ -167,7 +168,7 @@ type newReplayData struct {
 func newReplay(p *request) error {
 	q := p.URL.Query()
 	form := replayForm{
-		Webhook: q.Get("webhook"), What: q.Get("what"), Types: strings.Join(q["types"], "\n"),
+		Webhook: p.hookName(strings.TrimSpace(q.Get("webhook"))), What: q.Get("what"), Types: strings.Join(q["types"], "\n"),
 		Since: asLocal(q.Get("since")), Until: asLocal(q.Get("until")), Rate: q.Get("rate"),
 	}
 	data, err := p.replayForm(form)

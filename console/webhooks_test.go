@@ -206,6 +206,31 @@ func TestSettingsAreTriedBesideTheForm(t *testing.T) {
 	}
 }
 
+func TestAFilterThatNothingCanMatchIsDoubted(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	edit := "/console/webhooks/" + k.stored("soc").ID + "/edit"
+	form := k.get(http.StatusOK, edit).controls("form")
+	k.fill(http.StatusOK, edit+"?part=match", form, "filter", `severity == "hihg"`).has("severity is never", "did you mean")
+	k.fill(http.StatusOK, edit+"?part=match", form, "filter", `severity == "high"`).lacks("is never")
+	// A blank is no filter.
+	k.fill(http.StatusSeeOther, edit, form, "filter", " ")
+	if got := k.stored("soc").Filter; got != "" {
+		t.Errorf("got filter %q", got)
+	}
+}
+
+func TestFormsNameTheWebhookOfALink(t *testing.T) {
+	k := newKit(t)
+	k.create("soc", "")
+	id := k.stored("soc").ID
+	for _, page := range []string{"deliveries?webhook=", "replays/new?webhook="} {
+		k.get(http.StatusOK, "/console/"+page+id).has(`name="webhook"`, `value="soc"`).lacks(`value="` + id)
+		k.get(http.StatusOK, "/console/"+page+"+soc+").has(`value="soc"`)
+	}
+	k.get(http.StatusOK, "/console/replays/new?webhook=wh_gone").has(`value="wh_gone"`)
+}
+
 func TestAnEditSendsWhatChanged(t *testing.T) {
 	k := newKit(t)
 	k.create("soc", `, "events": ["threat", {"type": "agent.discovered", "collections": ["a,b"]}], "escalate": [], "labels": {"team": "blue"}`)
@@ -354,7 +379,7 @@ func TestAWebhooksPage(t *testing.T) {
 	k.get(http.StatusOK, here).has("a/b &lt;i&gt;", "It has delivered nothing yet", "stored, not shown", "It adds up", "Rotate the secret").lacks("s3cret", "a/b <i>")
 	k.event("1", "custom.trial")
 	dead := k.deliver(w.ID, "permanent", tocsin.DeliveryDead)
-	k.get(http.StatusOK, here).has(dead, "/console/dead-letters?webhook="+w.ID, "1 event, 1 attempt", "Last 24 hours", "1 attempt</dt>", "p95")
+	k.get(http.StatusOK, here).has(dead, "/console/dead-letters?webhook=a%2fb%20%3ci%3e", "1 event, 1 attempt", "Last 24 hours", "1 attempt</dt>", "p95")
 	k.get(http.StatusOK, here+"?part=charts", "HX-Request", "true").has("Last hour", "failed attempts").lacks("<html")
 	k.get(http.StatusOK, here+"?part=now", "HX-Request", "true").has(dead).lacks("<html", "Configuration")
 

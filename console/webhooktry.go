@@ -13,6 +13,7 @@ type matchTrial struct {
 	Looked  int      `json:"looked"`
 	Matched int      `json:"matched"`
 	Failed  int      `json:"filter_failed"`
+	Doubts  []string `json:"doubts"`
 	Items   []struct {
 		triedEvent
 		Verdict struct {
