@@ -118,6 +118,11 @@ type WebhookFacts struct {
 	// OldestAt is as of [Backlog].
 	OldestAt *time.Time
 	Recent   Recent
+	// Rejected counts the events of the last [RecentFor] that came by signal and were not taken
+	// (of those, the ones that are kept: see [MaxRejections]); RejectedAt is when the last did,
+	// nil without any.
+	Rejected   int
+	RejectedAt *time.Time
 }
 
 // Recent sums up the latest attempts of a webhook that ended: at most [RecentAttempts], of the

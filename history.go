@@ -36,7 +36,7 @@ type DeliveryQuery struct {
 	// and those that were delivered or split while some of their events died.
 	WithDead bool
 	Since    time.Time
-	Until     time.Time
+	Until    time.Time
 }
 
 // Trace is one obligation and where it went, for "why".

@@ -122,7 +122,7 @@ type IncidentQuery struct {
 	// MinSeverity is of the highest severity so far.
 	MinSeverity Severity
 	Since       time.Time // opened at or after
-	Until    time.Time // opened before
+	Until       time.Time // opened before
 }
 
 // Incidents keeps incidents. They are opened, acknowledged and resolved by

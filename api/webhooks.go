@@ -41,10 +41,13 @@ type factsView struct {
 	SuccessRate *float64 `json:"success_rate,omitempty"`
 	P50         *int64   `json:"p50_ms,omitempty"`
 	P95         *int64   `json:"p95_ms,omitempty"`
+	// Rejected counts the events of the last day that came by signal and were not taken.
+	Rejected   int        `json:"rejected"`
+	RejectedAt *time.Time `json:"rejected_at,omitempty"`
 }
 
 func viewFacts(f tocsin.WebhookFacts) *factsView {
-	v := &factsView{OldestOwedAt: f.OldestAt, Attempts: f.Recent.Attempts, Failed: f.Recent.Failed}
+	v := &factsView{OldestOwedAt: f.OldestAt, Attempts: f.Recent.Attempts, Failed: f.Recent.Failed, Rejected: f.Rejected, RejectedAt: f.RejectedAt}
 	if v.Attempts > 0 {
 		rate := float64(v.Attempts-v.Failed) / float64(v.Attempts)
 		p50, p95 := f.Recent.P50.Milliseconds(), f.Recent.P95.Milliseconds()

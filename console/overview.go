@@ -118,6 +118,11 @@ func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now 
 		if c, ok := concernOf(h, now); ok {
 			found = append(found, c)
 		}
+		if h.Facts != nil && h.Facts.Rejected > 0 {
+			n, _ := plural(h.Facts.Rejected, "event")
+			found = append(found, concern{State: "refused", Title: h.Name, Text: n + " that came by signal in the last day could not be taken. The webhook's page says why.",
+				URL: to("webhooks", h.ID), Since: h.Facts.RejectedAt, rank: 5})
+		}
 	}
 	for n, i := range incidents {
 		if n == maxIncidents {

@@ -30,6 +30,11 @@ func TestTheOverviewShowsWhatNeedsAttention(t *testing.T) {
 	k.get(http.StatusOK, "/console/").
 		has("broken &lt;b&gt;", "1 event could not be delivered", "/console/dead-letters?webhook=broken&#43;%3Cb%3E", "/console/deliveries/"+dead, "1 thing to look at").
 		lacks("broken <b>")
+	index := 0
+	must(t, k.store.Reject(t.Context(), hook.ID, "run/1", []tocsin.Rejection{
+		{FieldError: tocsin.FieldError{Index: &index, Field: "type", Message: "is wrong"}}, {FieldError: tocsin.FieldError{Index: &index, Field: "data", Message: "is wrong"}},
+	}))
+	k.get(http.StatusOK, "/console/").has("1 event that came by signal", "/console/webhooks/"+hook.ID, "2 things to look at")
 	k.get(http.StatusOK, "/console/?part=now", "HX-Request", "true").has("Where every event is").lacks("<html", "<nav")
 }
 

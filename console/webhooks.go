@@ -27,6 +27,8 @@ type hookFacts struct {
 	SuccessRate  *float64   `json:"success_rate"`
 	P50          *int64     `json:"p50_ms"`
 	P95          *int64     `json:"p95_ms"`
+	Rejected     int        `json:"rejected"`
+	RejectedAt   *time.Time `json:"rejected_at"`
 }
 
 // Rate is the share of attempts that delivered, as people read it; "" without any.

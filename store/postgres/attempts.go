@@ -45,15 +45,17 @@ WITH asked AS MATERIALIZED (
 	WHERE w.id = ANY($1::text[]) GROUP BY w.id, w.name
 ), late AS (` + latestAttempts("ledger_deltas JOIN asked USING (webhook_id)", "true") + `)
 SELECT clock_timestamp(), s.webhook_id, s.name, s.accepted, s.delivered, s.pending, s.in_flight, s.dead, s.suppressed, ` + oldestOwed + `,
-	r.minutes, r.took, late.minutes, late.took
-FROM s LEFT JOIN recent_attempts r USING (webhook_id) LEFT JOIN late USING (webhook_id)`
+	r.minutes, r.took, late.minutes, late.took, j.events, j.at
+FROM s LEFT JOIN recent_attempts r USING (webhook_id) LEFT JOIN late USING (webhook_id), LATERAL (
+	SELECT count(DISTINCT (batch, event)) AS events, max(at) AS at FROM rejections
+	WHERE rejections.webhook_id = s.webhook_id AND at > clock_timestamp() - $2::interval) AS j`
 
 // WebhookFacts implements [tocsin.Facts].
 func (db *DB) WebhookFacts(ctx context.Context, ids ...string) (map[string]tocsin.WebhookFacts, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := db.pool.Query(ctx, readFacts, slices.Compact(slices.Sorted(slices.Values(ids))))
+	rows, err := db.pool.Query(ctx, readFacts, slices.Compact(slices.Sorted(slices.Values(ids))), tocsin.RecentFor)
 	if err != nil {
 		return nil, wrap("reading facts of webhooks", err)
 	}
@@ -63,11 +65,11 @@ func (db *DB) WebhookFacts(ctx context.Context, ids ...string) (map[string]tocsi
 	var folded, late series.Attempts
 	_, err = pgx.ForEachRow(rows, []any{
 		&now, &f.WebhookID, &f.Webhook, &f.Accepted, &f.Delivered, &f.Pending, &f.InFlight, &f.Dead, &f.Suppressed, &f.OldestAt,
-		&folded.Minutes, &folded.Took, &late.Minutes, &late.Took,
+		&folded.Minutes, &folded.Took, &late.Minutes, &late.Took, &f.Rejected, &f.RejectedAt,
 	}, func() error {
 		f.Recent = folded.Then(late).Recent(now)
 		all[f.WebhookID] = f
-		f.OldestAt = nil // a row of its own for each
+		f.OldestAt, f.RejectedAt = nil, nil // a row of its own for each
 		return nil
 	})
 	return all, wrap("reading facts of webhooks", err)

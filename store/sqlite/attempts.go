@@ -60,7 +60,9 @@ func (t *tx) foldAttempts() error {
 // readFacts goes by the ids: balances, the first of what is owed, and the latest attempts that
 // are folded.
 const readFacts = `
-SELECT s.webhook_id, s.name, s.accepted, s.delivered, s.pending, s.in_flight, s.dead, s.suppressed, ` + oldestOwed + `, r.minutes, r.took
+SELECT s.webhook_id, s.name, s.accepted, s.delivered, s.pending, s.in_flight, s.dead, s.suppressed, ` + oldestOwed + `, r.minutes, r.took,
+	(SELECT count(DISTINCT batch || ' ' || coalesce(event, '')) FROM rejections j WHERE j.webhook_id = s.webhook_id AND j.at > ?2),
+	(SELECT max(at) FROM rejections j WHERE j.webhook_id = s.webhook_id AND j.at > ?2)
 FROM (SELECT w.id AS webhook_id, w.name, coalesce(sum(accepted), 0) AS accepted, coalesce(sum(delivered), 0) AS delivered, coalesce(sum(pending), 0) AS pending,
 		coalesce(sum(in_flight), 0) AS in_flight, coalesce(sum(dead), 0) AS dead, coalesce(sum(suppressed), 0) AS suppressed
 	FROM json_each(?1) ids CROSS JOIN webhooks w ON w.id = ids.value
@@ -83,11 +85,11 @@ func (db *DB) WebhookFacts(ctx context.Context, ids ...string) (map[string]tocsi
 			var f tocsin.WebhookFacts
 			var folded series.Attempts
 			err := r.Scan(&f.WebhookID, &f.Webhook, &f.Accepted, &f.Delivered, &f.Pending, &f.InFlight, &f.Dead, &f.Suppressed, atMaybe{&f.OldestAt},
-				inJSON{&folded.Minutes}, inJSON{&folded.Took})
+				inJSON{&folded.Minutes}, inJSON{&folded.Took}, &f.Rejected, atMaybe{&f.RejectedAt})
 			f.Recent = folded.Then(late[f.WebhookID]).Recent(t.now)
 			all[f.WebhookID] = f
 			return struct{}{}, err
-		}, readFacts, wanted)
+		}, readFacts, wanted, micros(t.now.Add(-tocsin.RecentFor)))
 		return err
 	})
 	return all, err

@@ -20,6 +20,7 @@ var factCases = []testCase{
 	{"a delivery says why it failed last", deliverySays},
 	{"FindWebhooks by each field", findWebhooks},
 	{"FindWebhooks, page by page", findPages},
+	{"WebhookFacts counts events that were rejected", factsRejected},
 	{"Rejected, newest first, no more than are kept", rejected},
 }
 

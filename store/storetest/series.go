@@ -276,6 +276,25 @@ func findPages(k *kit) {
 	k.same("after one that is gone", k.found(tocsin.WebhookQuery{Page: tocsin.Page{Limit: 9, Cursor: next}}), want[2:])
 }
 
+// factsRejected counts events, each of which may be wrong in several ways.
+func factsRejected(k *kit) {
+	a, b := k.webhook("a"), k.webhook("b")
+	first, second := 0, 1
+	wrong := func(event *int, field string) tocsin.Rejection {
+		return tocsin.Rejection{FieldError: tocsin.FieldError{Index: event, Field: field, Message: "is wrong"}}
+	}
+	k.ok(k.s.Reject(k.ctx, a.ID, "run/1", []tocsin.Rejection{wrong(&first, "type"), wrong(&first, "data"), wrong(&second, "type")}))
+	before := k.now()
+	k.ok(k.s.Reject(k.ctx, a.ID, "run/2", []tocsin.Rejection{wrong(&first, "type")}))
+	k.ok(k.s.Reject(k.ctx, a.ID, "run/3", []tocsin.Rejection{wrong(nil, "")}))
+	facts, err := k.s.WebhookFacts(k.ctx, a.ID, b.ID)
+	k.ok(err)
+	k.same("rejected of a", facts[a.ID].Rejected, 4)
+	k.within("the last", facts[a.ID].RejectedAt, before.Add(-time.Second), k.now().Add(time.Second))
+	k.same("rejected of b", facts[b.ID].Rejected, 0)
+	k.same("the last of b", facts[b.ID].RejectedAt == nil, true)
+}
+
 func rejected(k *kit) {
 	a, b := k.webhook("a"), k.webhook("b")
 	numbers := func(id string, p tocsin.Page) (out []int) {
