@@ -59,7 +59,7 @@ func (c *apiClient) call(ctx context.Context, method, path string, query url.Val
 	if body != nil {
 		contentType = "application/json"
 	}
-	return c.send(ctx, method, path, query, contentType, body, out)
+	return c.send(ctx, method, path, query, contentType, body, out, "")
 }
 
 // callIf is call for what is done only while a webhook is as it was read: otherwise the
@@ -69,11 +69,11 @@ func (c *apiClient) callIf(ctx context.Context, tag, method, path string, body, 
 	if body != nil {
 		contentType = "application/json"
 	}
-	return c.send(ctx, method, path, nil, contentType, body, out, "If-Match", tag)
+	return c.send(ctx, method, path, nil, contentType, body, out, tag)
 }
 
-// send sends body with further headers, which are pairs.
-func (c *apiClient) send(ctx context.Context, method, path string, query url.Values, contentType string, body, out any, header ...string) error {
+// send sends body. A webhook is changed only while it has the tag ifMatch; "" for however it is.
+func (c *apiClient) send(ctx context.Context, method, path string, query url.Values, contentType string, body, out any, ifMatch string) error {
 	content, ok := body.([]byte)
 	if body != nil && !ok {
 		var err error
@@ -93,8 +93,8 @@ func (c *apiClient) send(ctx context.Context, method, path string, query url.Val
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
+	if ifMatch != "" {
+		req.Header.Set("If-Match", ifMatch)
 	}
 	if !c.key.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+c.key.Reveal())

@@ -195,7 +195,7 @@ func (p *program) sendAll(ctx context.Context, list []chunk) error {
 	for i, c := range list {
 		bar.at(int64(i), int64(len(list)), fmt.Sprintf("%d of %d requests, %d events accepted", i, len(list), sum.Accepted))
 		var answer sent
-		if err := api.send(ctx, http.MethodPost, "/v1/events", nil, c.contentType, c.body, &answer); err != nil {
+		if err := api.send(ctx, http.MethodPost, "/v1/events", nil, c.contentType, c.body, &answer, ""); err != nil {
 			return sendFailed(err, c, sum, i)
 		}
 		sum.Accepted += answer.Accepted
