@@ -123,7 +123,7 @@ func (b *tab) deadLetter(dev *devtest.DevProcess, receiver *devtest.Receiver) {
 	dev.MustSend(devtest.Events("custom.test", 1)...)
 	b.see("1 dead")
 	b.click("link", "Dead letters")
-	b.see("Dead deliveries", "400")
+	b.see("Deliveries with dead events", "400")
 	b.click("link", b.firstLink(deliveryID))
 	b.see("dead", "400 Bad Request", "Attempt 1")
 	receiver.Recover()
