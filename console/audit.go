@@ -45,7 +45,7 @@ func diff(before, after json.RawMessage) []fieldChange {
 
 // What says in a word or two what the entry holds to open.
 func (r auditRow) What() string {
-	n, _ := plural(len(r.Diff), "field")
+	n := counted(len(r.Diff), "field")
 	switch from, to := objectOf(r.Before) != nil, objectOf(r.After) != nil; {
 	case from && to:
 		return n + " changed"

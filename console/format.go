@@ -120,25 +120,38 @@ func coarse(d time.Duration) string {
 // duration is a setting's duration as the API writes it, "15m".
 func duration(d tocsin.Duration) string { return d.String() }
 
-// number is a whole number with its thousands apart.
-func number(v any) (string, error) {
-	var n int64
-	switch x := v.(type) {
-	case int:
-		n = int64(x)
-	case int64:
-		n = x
-	default:
-		return "", fmt.Errorf("number: %T is no whole number", v)
-	}
-	digits, sign := strconv.FormatInt(n, 10), ""
+// whole is the type of a number that things are counted with.
+type whole interface{ int | int64 }
+
+// grouped is a whole number with its thousands apart.
+func grouped[N whole](n N) string {
+	digits, sign := strconv.FormatInt(int64(n), 10), ""
 	if n < 0 {
 		digits, sign = digits[1:], "−"
 	}
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}
-	return sign + digits, nil
+	return sign + digits
+}
+
+// counted is a number and what it counts: 2 of "webhook" are "2 webhooks".
+func counted[N whole](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + one + "s"
+}
+
+// number is grouped for templates, which know of a number's type only when they run.
+func number(v any) (string, error) {
+	switch n := v.(type) {
+	case int:
+		return grouped(n), nil
+	case int64:
+		return grouped(n), nil
+	}
+	return "", fmt.Errorf("number: %T is no whole number", v)
 }
 
 // compact is a number where there is little room: 1.2k, 34M.
@@ -194,13 +207,15 @@ func percent(share float64) string {
 	return trim(share*100) + " %"
 }
 
-// plural is a number and what it counts: plural 2 "webhook" is "2 webhooks".
+// plural is counted for templates.
 func plural(v any, one string) (string, error) {
-	n, err := number(v)
-	if err != nil || n == "1" {
-		return n + " " + one, err
+	switch n := v.(type) {
+	case int:
+		return counted(n, one), nil
+	case int64:
+		return counted(n, one), nil
 	}
-	return n + " " + one + "s", nil
+	return "", fmt.Errorf("plural: %T is no whole number", v)
 }
 
 // pretty is JSON in lines; what is none as it is.

@@ -57,7 +57,7 @@ func (s stack) Wrong() string {
 			verb = "is counted that nobody accepted, or is counted twice"
 		}
 	}
-	text, _ := plural(n, "event")
+	text := counted(n, "event")
 	return text + " " + verb
 }
 
@@ -81,14 +81,14 @@ func (s stack) Bar() template.HTML {
 	widths := barWidths(parts)
 	x := 0.0
 	for i, part := range parts {
-		n, _ := number(part.Count)
+		n := grouped(part.Count)
 		words = append(words, n+" "+part.Name)
 		if widths[i] > 0 {
 			fmt.Fprintf(&b, `<rect class="share %s" x="%.1f" y="0" width="%.1f" height="20"/>`, part.Tone, x, max(widths[i]-2, 1))
 			x += widths[i]
 		}
 	}
-	accepted, _ := number(s.Accepted)
+	accepted := grouped(s.Accepted)
 	label := fmt.Sprintf("%s: %s accepted; %s", s.Title, accepted, strings.Join(words, ", "))
 	// #nosec G203 -- the label is escaped, the rest is numbers and our own words
 	return template.HTML(fmt.Sprintf(`<svg class="bar" viewBox="0 0 %.0f 20" preserveAspectRatio="none" role="img" aria-label="%s"><rect class="ground" width="100%%" height="20"/>%s</svg>`,

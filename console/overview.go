@@ -119,14 +119,14 @@ func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now 
 			found = append(found, c)
 		}
 		if h.Facts != nil && h.Facts.Rejected > 0 {
-			n, _ := plural(h.Facts.Rejected, "event")
+			n := counted(h.Facts.Rejected, "event")
 			found = append(found, concern{State: "refused", Title: h.Name, Text: n + " that came by signal in the last day could not be taken. The webhook's page says why.",
 				URL: to("webhooks", h.ID), Since: h.Facts.RejectedAt, rank: 5})
 		}
 	}
 	for n, i := range incidents {
 		if n == maxIncidents {
-			rest, _ := plural(len(incidents)-n, "open incident")
+			rest := counted(len(incidents)-n, "open incident")
 			found = append(found, concern{State: "open", Title: "And " + rest, URL: to("incidents") + "?state=open", rank: 6})
 			break
 		}
@@ -135,7 +135,7 @@ func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now 
 	}
 	slices.SortStableFunc(found, func(a, b concern) int { return cmp.Compare(a.rank, b.rank) })
 	if n := len(found) - maxConcerns; n > 1 {
-		text, _ := plural(n, "more thing")
+		text := counted(n, "more thing")
 		found = append(found[:maxConcerns], concern{State: found[maxConcerns].State, Title: "And " + text, Text: "The list of webhooks has them all, those in trouble first.", URL: to("webhooks")})
 	}
 	return found
@@ -144,15 +144,15 @@ func concerns(hooks []hookView, total balance, incidents []tocsin.Incident, now 
 // concernOf is what is wrong with one webhook, if anything is.
 func concernOf(h hookView, now time.Time) (concern, bool) {
 	c := concern{State: string(h.State), Title: h.Name, URL: to("webhooks", h.ID), Since: &h.StateSince}
-	owed, _ := plural(h.Owed(), "event")
-	dead, _ := plural(h.Balance.Dead, "event")
+	owed := counted(h.Owed(), "event")
+	dead := counted(h.Balance.Dead, "event")
 	switch {
 	case h.State == tocsin.StateDisabled:
 		c.rank, c.Text = 2, "It was disabled"+because(h.StateReason)+" and holds "+owed+". Mend the cause, then resume it."
 	case h.State == tocsin.StateFailing:
 		c.rank, c.Text, c.Since = 3, "Deliveries fail: "+cmp.Or(h.LastError, "no answer")+". It holds "+owed+" until it recovers.", h.FailingSince
 	case h.State == tocsin.StateActive && h.Failures > 0 && h.Owed() > 0:
-		failed, _ := plural(h.Failures, "attempt")
+		failed := counted(h.Failures, "attempt")
 		c.rank, c.State, c.Since = 4, "waiting", h.FailingSince
 		c.Text = "Its last " + failed + " failed: " + cmp.Or(h.LastError, "no answer") + ". It owes " + owed + " and is tried again."
 	case h.late(now):

@@ -64,8 +64,8 @@ func (h hookView) NextAt() *time.Time {
 
 // Next says in a sentence what happens next, and why.
 func (h hookView) Next() string {
-	owed, _ := plural(h.Balance.Pending+h.Balance.InFlight, "event")
-	failed, _ := plural(h.Failures, "failure")
+	owed := counted(h.Balance.Pending+h.Balance.InFlight, "event")
+	failed := counted(h.Failures, "failure")
 	switch {
 	case h.State == tocsin.StatePaused:
 		return "Nothing, while it is paused. It holds " + owed + "."

@@ -172,7 +172,7 @@ func (db *DB) Deliveries(ctx context.Context, q tocsin.DeliveryQuery) ([]tocsin.
 	}
 	if q.Parent != "" {
 		l.add("d.parent <> '' AND d.parent = $?", q.Parent) // the index says the first
-		return l.few(ctx, db, "listing the parts of a delivery", q.Cursor)
+		l.few = true
 	}
 	return l.page(ctx, db, "listing deliveries", q.Cursor)
 }

@@ -28,7 +28,8 @@ type listing[T any] struct {
 	kind    any         // the type of events, if only those of one are asked for
 	times   []condition // an operator and a time
 	others  []condition
-	at      int // how many rows are looked at for them at once, which looks others up; 0 is searchWindow
+	at      int  // how many rows are looked at for them at once, which looks others up; 0 is searchWindow
+	few     bool // an index finds all that is asked for at once
 	columns string
 	limit   int
 	scan    func(pgx.CollectableRow) (listed[T], error)
@@ -79,38 +80,33 @@ func (l *listing[T]) page(ctx context.Context, db *DB, doing, cursor string) (ro
 		}
 		from = &c
 	}
+	read := l.read
+	if l.few {
+		read = l.readFew
+	}
 	err = db.snapshot(ctx, doing, func(t *tx) error {
 		t.queue(forThese)
-		rows, next, err = l.read(ctx, t, from)
+		rows, next, err = read(ctx, t, from)
 		return err
 	})
 	return rows, next, err
 }
 
-// few is page for what an index finds at once and is few, whatever its order.
-func (l *listing[T]) few(ctx context.Context, db *DB, doing, cursor string) (rows []T, next string, err error) {
-	var from *deliveryCursor
-	if cursor != "" {
-		c, err := parseDeliveryCursor(cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		from = &c
-	}
-	sql, args := l.window(from, nil, l.limit+1)
+// readFew is read for what an index finds at once and is few, whatever its order.
+func (l *listing[T]) readFew(ctx context.Context, t *tx, after *deliveryCursor) (rows []T, next string, err error) {
+	sql, args := l.window(after, nil, l.limit+1)
 	var found []listed[T]
-	err = db.snapshot(ctx, doing, func(t *tx) error {
-		t.queue(forThese)
-		collect(t.queue(sql, args...), &found, l.scan)
-		return nil
-	})
+	collect(t.queue(sql, args...), &found, l.scan)
+	if err := t.flush(ctx); err != nil {
+		return nil, "", err
+	}
 	for _, f := range found[:min(l.limit, len(found))] {
 		rows = append(rows, f.row)
 	}
 	if len(found) > l.limit {
 		next = found[l.limit-1].place.String()
 	}
-	return rows, next, err
+	return rows, next, nil
 }
 
 // read goes from window to window: first where the next one ends, by an index alone, then
