@@ -45,7 +45,7 @@ func (b *bench) backlogged(ctx context.Context, result *Result) (err error) {
 	if err != nil {
 		return err
 	}
-	result.addMS("other webhook, due to arrival, p99, undisturbed", undisturbed.P99)
+	undisturbed.add(result, "undisturbed")
 	small, _, err := r.drain(ctx, result, id, b.sizes.backlog/smallPart, beside)
 	if err != nil {
 		return err
@@ -55,9 +55,8 @@ func (b *bench) backlogged(ctx context.Context, result *Result) (err error) {
 		return err
 	}
 	result.add("drain of the long backlog, of the short one's rate", 100*big/small, "%").atLeast(85)
-	result.addMS("other webhook, due to arrival, p50, beside the drain", disturbed.P50)
-	result.addMS("other webhook, due to arrival, p99, beside the drain", disturbed.P99)
-	result.add("other webhook's p99 beside the drain, of undisturbed", float64(disturbed.P99)/float64(undisturbed.P99), "×").atMost(1.5)
+	disturbed.add(result, "beside the drain")
+	result.add("other webhook's p99 beside the drain, of undisturbed", float64(disturbed.events.P99)/float64(undisturbed.events.P99), "×").atMost(1.5)
 	size, err := describeWorkflow(ctx, r.ui, id)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func (b *bench) backlogged(ctx context.Context, result *Result) (err error) {
 
 // drain lets so many events wait for webhook 0, and then be delivered, beside a stream for
 // webhook 1.
-func (r *rig) drain(ctx context.Context, result *Result, id string, events int, beside *beside) (rate float64, other percentiles, err error) {
+func (r *rig) drain(ctx context.Context, result *Result, id string, events int, beside *beside) (rate float64, other observed, err error) {
 	if err := r.api.call(ctx, http.MethodPost, "/v1/webhooks/"+id+"/pause", nil, nil); err != nil {
 		return 0, other, fmt.Errorf("pausing the webhook: %w", err)
 	}
@@ -142,6 +141,25 @@ type beside struct {
 	stop      chan struct{}
 	done      chan error
 	sent      sent
+	disk      *flushing
+}
+
+// observed is what was measured while something else went on, or nothing did.
+type observed struct {
+	events percentiles // from due to arrival
+	disk   percentiles // how long it took to flush a page
+}
+
+func (b observed) add(result *Result, during string) {
+	for _, p := range []struct {
+		name string
+		took time.Duration
+	}{{"p50", b.events.P50}, {"p90", b.events.P90}, {"p99", b.events.P99}} {
+		result.addMS("other webhook, due to arrival, "+p.name+", "+during, p.took)
+	}
+	result.addMS("raw limit: flush of a page, p50, "+during, b.disk.P50)
+	result.addMS("raw limit: flush of a page, p99, "+during, b.disk.P99)
+	result.addMS("raw limit: flush of a page, max, "+during, b.disk.Max)
 }
 
 func (r *rig) newBeside() (*beside, error) {
@@ -159,6 +177,7 @@ func (r *rig) newBeside() (*beside, error) {
 
 func (b *beside) start(ctx context.Context, duration time.Duration) {
 	b.stop, b.done = make(chan struct{}), make(chan error, 1)
+	b.disk = b.rig.startFlushing(ctx)
 	go func() {
 		var err error
 		b.sent, err = b.generator.run(ctx, load{connections: maxOpen, perRequest: 1, rate: besideRate, duration: duration, stop: b.stop})
@@ -170,18 +189,22 @@ func (b *beside) start(ctx context.Context, duration time.Duration) {
 	}
 }
 
-// end ends the stream, waits until it has arrived, and returns its latency.
-func (b *beside) end(ctx context.Context) (percentiles, error) {
+// end ends the stream, waits until it has arrived, and returns its latency, and the disk's.
+func (b *beside) end(ctx context.Context) (p observed, err error) {
 	close(b.stop)
 	if err := <-b.done; err != nil {
-		return percentiles{}, err
+		return p, err
 	}
 	r := b.rig.receiver
 	if err := r.awaitPath(ctx, 1, int(b.sent.last-1<<32)); err != nil { // #nosec G115 -- counted
-		return percentiles{}, err
+		return p, err
+	}
+	if p.disk, err = b.disk.end(); err != nil {
+		return p, err
 	}
 	if err := r.complete(1, b.sent.first, b.sent.last); err != nil {
-		return percentiles{}, err
+		return p, err
 	}
-	return r.latency.take(), nil
+	p.events = r.latency.take()
+	return p, nil
 }
