@@ -55,81 +55,27 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::sm
 // a part of Raw: then only its place is stored.
 func (a *appending) insertEvents(ctx context.Context, t *tx, fresh []int) error {
 	if len(fresh) >= copyFrom {
-		return t.copy(ctx, copyEvents, a.copyEvents(fresh))
+		return t.copy(ctx, "events", eventRow, a.copyEvents(fresh))
 	}
 	a.queueEvents(t, fresh)
 	return nil
 }
 
-const copyEvents = `
-COPY events (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link,
-	labels, raw, data_at, data_length, data, traceparent, received_at) FROM STDIN (FORMAT binary)`
+// eventRow are the columns of an event's row, in the order of newEvents.
+var eventRow = []string{"seq", "source", "id", "type", "subject", "severity", "status", "time", "time_ns", "dedup_key", "title", "summary", "link",
+	"labels", "raw", "data_at", "data_length", "data", "traceparent", "received_at"}
 
-func (a *appending) copyEvents(fresh []int) *copyRows {
-	const columns, others = 20, 500 // columns, and the bytes of all but one of them, about
-	size := 0
-	for _, i := range fresh {
-		size += len(a.batch[i].Event.Raw) + others
-	}
-	c := newCopyRows(size)
-	for _, i := range fresh {
+func (a *appending) copyEvents(fresh []int) pgx.CopyFromSource {
+	row := make([]any, 0, len(eventRow)) // one for all: each is encoded before the next
+	return pgx.CopyFromSlice(len(fresh), func(n int) ([]any, error) {
+		i := fresh[n]
 		e := &a.batch[i].Event
 		whole := e.Time.Truncate(time.Microsecond)
-		c.row(columns)
-		c.int64(a.seqs[i])
-		c.text(e.Source)
-		c.text(e.ID)
-		c.text(e.Type)
-		c.text(e.Subject)
-		c.int16(int16(e.Severity))
-		c.text(string(e.Status))
-		c.time(whole)
-		c.int16(int16(e.Time.Sub(whole))) // #nosec G115 -- below a microsecond
-		c.text(e.DedupKey)
-		c.text(e.Title)
-		c.text(e.Summary)
-		c.text(e.Link)
-		c.labels(e.Labels)
-		c.bytes(e.Raw)
-		c.data(e)
-		c.optional(e.TraceParent)
-		c.time(a.receivedAt)
-	}
-	return c
-}
-
-func (c *copyRows) labels(labels map[string]string) {
-	if text := labelText(labels); text != nil {
-		c.jsonb(*text)
-	} else {
-		c.null()
-	}
-}
-
-// optional writes a text, or null for none.
-func (c *copyRows) optional(text string) {
-	if text == "" {
-		c.null()
-		return
-	}
-	c.text(text)
-}
-
-// data writes its place in the raw event, or what it is.
-func (c *copyRows) data(e *tocsin.Event) {
-	at, length, apart := dataPlace(e)
-	if at != nil {
-		c.int32(*at)
-		c.int32(*length)
-	} else {
-		c.null()
-		c.null()
-	}
-	if apart != nil {
-		c.bytes(apart)
-	} else {
-		c.null()
-	}
+		at, length, apart := dataPlace(e)
+		row = append(row[:0], a.seqs[i], e.Source, e.ID, e.Type, e.Subject, int16(e.Severity), string(e.Status), whole, int16(e.Time.Sub(whole)), // #nosec G115 -- below a microsecond
+			e.DedupKey, e.Title, e.Summary, e.Link, labelText(e.Labels), orEmpty(e.Raw), at, length, apart, orNull(e.TraceParent), a.receivedAt)
+		return row, nil
+	})
 }
 
 // queueEvents queues one row per event.
@@ -152,9 +98,7 @@ func (a *appending) queueEvents(t *tx, fresh []int) {
 		rests[row] = int16(e.Time.Sub(times[row])) // #nosec G115 -- below a microsecond
 		labels[row], raws[row] = labelText(e.Labels), orEmpty(e.Raw)
 		dataAt[row], dataLength[row], data[row] = dataPlace(e)
-		if e.TraceParent != "" {
-			traces[row] = &e.TraceParent
-		}
+		traces[row] = orNull(e.TraceParent)
 	}
 	t.queue(newEvents, seqs, texts[0], texts[1], texts[2], texts[3], severities, texts[4], times, rests, texts[5], texts[6], texts[7], texts[8],
 		labels, raws, dataAt, dataLength, data, traces, a.receivedAt)

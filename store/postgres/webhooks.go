@@ -88,12 +88,12 @@ func (db *DB) CreateWebhook(ctx context.Context, w tocsin.Webhook) (tocsin.Webho
 	return w, nil
 }
 
-// orNull encodes JSON for a jsonb parameter; none is NULL.
-func orNull(j json.RawMessage) *string {
-	if len(j) == 0 {
+// orNull is a text, or JSON for a jsonb parameter; none is NULL.
+func orNull[T string | json.RawMessage](t T) *string {
+	if len(t) == 0 {
 		return nil
 	}
-	text := string(j)
+	text := string(t)
 	return &text
 }
 
