@@ -242,6 +242,9 @@ type PendingEvent struct {
 type OpenDelivery struct {
 	Delivery
 	DedupKeys []string
+	// Seqs are the numbers of its events, in their order, where it was planned just now;
+	// otherwise nil.
+	Seqs []int64
 }
 
 // NewDelivery is a batch to freeze: these rows, in this order.
@@ -329,6 +332,9 @@ type Step struct {
 	// no attempt begins after a pause has answered; one that had begun may still arrive.
 	// ErrNotFound when the delivery is no longer open. Record and Plan stand in both cases.
 	Claim string
+	// ClaimSeqs are the numbers of all events that the delivery of Claim was planned with, in
+	// their order, for a store that may have them at hand; nil when the caller does not know.
+	ClaimSeqs []int64
 }
 
 // Queue is what Deliver works through. Every method checks the fence in its own

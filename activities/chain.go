@@ -46,7 +46,7 @@ func (r *run) plan(ctx, soon context.Context, l *line, planned []tocsin.NewDeliv
 	if r.limit == nil {
 		first.of, _ = l.next(soon)
 	}
-	first.Claimed, err = r.store.Advance(context.WithoutCancel(ctx), r.lease.Fence, tocsin.Step{Plan: planned, Claim: first.of.ID})
+	first.Claimed, err = r.store.Advance(context.WithoutCancel(ctx), r.lease.Fence, tocsin.Step{Plan: planned, Claim: first.of.ID, ClaimSeqs: first.of.Seqs})
 	if errors.Is(err, tocsin.ErrNotFound) {
 		l.end(first.of, nil)
 		return under{}, nil
@@ -72,7 +72,7 @@ func (r *run) chain(ctx, soon context.Context, l *line, u under) {
 		var next under
 		var err error
 		if u.Attempt == 0 {
-			u.Claimed, err = r.claim(ctx, u.of.ID)
+			u.Claimed, err = r.claim(ctx, u.of)
 		}
 		if u.Attempt > 0 {
 			next, err = r.sendOne(context.WithoutCancel(ctx), soon, l, u)
@@ -84,14 +84,14 @@ func (r *run) chain(ctx, soon context.Context, l *line, u under) {
 
 // claim waits for the delivery's turn and opens its attempt; none when there is nothing to
 // send any more.
-func (r *run) claim(ctx context.Context, id string) (tocsin.Claimed, error) {
+func (r *run) claim(ctx context.Context, of tocsin.OpenDelivery) (tocsin.Claimed, error) {
 	if err := r.pace(ctx); err != nil {
 		return tocsin.Claimed{}, err
 	}
 	// Not to be cut short: a claim that was committed unseen would look like a sending.
-	c, err := r.store.Advance(context.WithoutCancel(ctx), r.lease.Fence, tocsin.Step{Claim: id})
+	c, err := r.store.Advance(context.WithoutCancel(ctx), r.lease.Fence, tocsin.Step{Claim: of.ID, ClaimSeqs: of.Seqs})
 	if err != nil && !errors.Is(err, tocsin.ErrNotFound) {
-		return c, fmt.Errorf("claiming %s: %w", id, err)
+		return c, fmt.Errorf("claiming %s: %w", of.ID, err)
 	}
 	return c, nil
 }
@@ -114,7 +114,7 @@ func (r *run) sendOne(ctx, soon context.Context, l *line, u under) (next under, 
 	if r.limit == nil && v.plain() {
 		next.of, _ = l.after(soon, u.of)
 	}
-	next.Claimed, err = r.record(ctx, tocsin.Step{Record: &v.outcome, Claim: next.of.ID})
+	next.Claimed, err = r.record(ctx, tocsin.Step{Record: &v.outcome, Claim: next.of.ID, ClaimSeqs: next.of.Seqs})
 	if err != nil && (next.of.ID == "" || !claimRefused(err)) {
 		l.end(next.of, err)
 		return under{}, fmt.Errorf("recording %s: %w", u.Delivery.ID, err)

@@ -33,6 +33,7 @@ func (db *DB) Advance(ctx context.Context, f tocsin.Fence, s tocsin.Step) (tocsi
 		return tocsin.Claimed{}, err
 	}
 	a.claim.Attempt = a.claim.Delivery.Attempts
+	db.recent.Add(a.claim.Events)
 	return a.claim, nil
 }
 
@@ -92,7 +93,7 @@ func (a *advance) try(ctx context.Context) func(*tx) error {
 			}
 		}
 		if a.step.Claim != "" {
-			t.queueClaim(a.f, a.step.Claim, a.step.Record, &a.claim, &a.claimed)
+			t.queueClaim(a.f, &a.step, a.db.recent.Get(a.step.ClaimSeqs), &a.claim, &a.claimed)
 		}
 		return nil
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +37,10 @@ const claimedEvents = `
 SELECT ` + eventColumns + `, de.generation FROM delivery_events de JOIN events e USING (seq)
 WHERE de.delivery_id = $1 AND (de.fate IS NULL OR de.fate = 'again') ORDER BY de.place`
 
+// claimedSeqs is claimedEvents for events that are at hand.
+const claimedSeqs = `
+SELECT seq, generation FROM delivery_events WHERE delivery_id = $1 AND (fate IS NULL OR fate = 'again') ORDER BY place`
+
 // claimedRefs notes once a day that a reference is still used, which keeps it from being
 // pruned. A webhook without any, as all of most channels, costs one look.
 const claimedRefs = `
@@ -49,28 +54,33 @@ WITH r AS (
 )
 SELECT dedup_key, value FROM r`
 
-// queueClaim adds the statements of a claim; claimed says whether they did anything. after is
-// the attempt that ends in the same step, if any.
-func (t *tx) queueClaim(f tocsin.Fence, deliveryID string, after *tocsin.Outcome, c *tocsin.Claimed, claimed *bool) {
-	var ended string
+// queueClaim adds the statements of a step's claim; claimed says whether they did anything.
+// atHand are all events of the delivery, or nil.
+func (t *tx) queueClaim(f tocsin.Fence, s *tocsin.Step, atHand []tocsin.Event, c *tocsin.Claimed, claimed *bool) {
+	deliveryID := s.Claim
+	var ended string // the attempt that ends in the same step, if any
 	var number int
-	if after != nil {
+	if after := s.Record; after != nil {
 		ended, number = after.DeliveryID, after.Attempt.Number
 	}
 	t.one(claimed, claim, []any{f.WebhookID, f.Number, f.Version, deliveryID, ended, number},
 		append(deliveryTargets(&c.Delivery), &c.At, &c.Uncertain)...)
-	t.queue(claimedEvents, deliveryID).Query(func(rows pgx.Rows) error {
-		defer rows.Close()
-		for rows.Next() {
-			var generation int64
-			e, err := scanEventAnd(rows, &generation)
-			if err != nil {
-				return err
+	if atHand != nil {
+		t.queue(claimedSeqs, deliveryID).Query(func(rows pgx.Rows) error { return pick(rows, atHand, c) })
+	} else {
+		t.queue(claimedEvents, deliveryID).Query(func(rows pgx.Rows) error {
+			defer rows.Close()
+			for rows.Next() {
+				var generation int64
+				e, err := scanEventAnd(rows, &generation)
+				if err != nil {
+					return err
+				}
+				c.Events, c.Generations = append(c.Events, e), append(c.Generations, generation)
 			}
-			c.Events, c.Generations = append(c.Events, e), append(c.Generations, generation)
-		}
-		return rows.Err()
-	})
+			return rows.Err()
+		})
+	}
 	t.queue(claimedRefs, f.WebhookID, deliveryID).Query(func(rows pgx.Rows) error {
 		var dedupKey string
 		var value []byte
@@ -83,6 +93,24 @@ func (t *tx) queueClaim(f tocsin.Fence, deliveryID string, after *tocsin.Outcome
 		})
 		return err
 	})
+}
+
+// pick takes the events that claimedSeqs says from those at hand, which are in the same order:
+// none is missing, since a delivery has no events but those it was planned with.
+func pick(rows pgx.Rows, atHand []tocsin.Event, c *tocsin.Claimed) error {
+	var seq, generation int64
+	_, err := pgx.ForEachRow(rows, []any{&seq, &generation}, func() error {
+		for len(atHand) > 0 && atHand[0].Seq != seq {
+			atHand = atHand[1:]
+		}
+		if len(atHand) == 0 {
+			return fmt.Errorf("event %d is not one that the delivery was planned with", seq)
+		}
+		c.Events, c.Generations = append(c.Events, atHand[0]), append(c.Generations, generation)
+		atHand = atHand[1:]
+		return nil
+	})
+	return err
 }
 
 // deliveryColumns are those that deliveryTargets takes, of a table named d.

@@ -29,6 +29,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/recent"
 )
 
 var _ tocsin.Store = (*DB)(nil)
@@ -50,6 +51,7 @@ type DB struct {
 	hints  *hints
 	passes passes
 	skips  skips
+	recent recent.Events
 	// migrationLockTimeout is how long a migration waits for a table that others use.
 	migrationLockTimeout time.Duration
 }

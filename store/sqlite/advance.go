@@ -30,7 +30,7 @@ func (db *DB) Advance(ctx context.Context, f tocsin.Fence, s tocsin.Step) (c toc
 		if err := t.plan(f.WebhookID, s.Plan); err != nil || s.Claim == "" {
 			return err
 		}
-		c, err = t.claim(f, s.Claim)
+		c, err = t.claim(f, s.Claim, db.recent.Get(s.ClaimSeqs))
 		if errors.Is(err, tocsin.ErrVersion) || errors.Is(err, tocsin.ErrNotFound) {
 			refused, err = err, nil
 		}
@@ -48,5 +48,6 @@ func (db *DB) Advance(ctx context.Context, f tocsin.Fence, s tocsin.Step) (c toc
 	if err != nil {
 		return tocsin.Claimed{}, err
 	}
+	db.recent.Add(c.Events)
 	return c, nil
 }

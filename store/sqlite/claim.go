@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -9,8 +10,8 @@ import (
 
 // claim opens the next attempt of a delivery. The state and version are read in the
 // transaction that opens it: once a pause is committed nothing is claimed. Nothing was
-// written when the error is ErrVersion or ErrNotFound.
-func (t *tx) claim(f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err error) {
+// written when the error is ErrVersion or ErrNotFound. atHand are all its events, or nil.
+func (t *tx) claim(f tocsin.Fence, deliveryID string, atHand []tocsin.Event) (c tocsin.Claimed, err error) {
 	var version int64
 	var state tocsin.State
 	if err := t.get(`SELECT version, state FROM webhooks WHERE id = ?`, []any{f.WebhookID}, &version, &state); err != nil {
@@ -27,13 +28,13 @@ func (t *tx) claim(f tocsin.Fence, deliveryID string) (c tocsin.Claimed, err err
 		return c, err
 	}
 	c = tocsin.Claimed{Delivery: d.Delivery, Attempt: d.Attempts, At: t.now}
-	err = t.openAttempt(d, &c)
+	err = t.openAttempt(d, &c, atHand)
 	return c, err
 }
 
 // openAttempt writes the attempt down before anything is sent, and reads what a
 // sender needs.
-func (t *tx) openAttempt(d delivery, c *tocsin.Claimed) error {
+func (t *tx) openAttempt(d delivery, c *tocsin.Claimed, atHand []tocsin.Event) error {
 	if err := t.get(`SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery = ? AND NOT refused)`, []any{d.n}, &c.Uncertain); err != nil {
 		return err
 	}
@@ -44,18 +45,41 @@ func (t *tx) openAttempt(d delivery, c *tocsin.Claimed) error {
 	if _, err := t.exec(`INSERT INTO attempts (delivery, number, body) VALUES (?, ?, ?)`, d.n, c.Attempt, body); err != nil {
 		return err
 	}
-	c.Events, err = list(t, func(r row) (tocsin.Event, error) {
-		var generation int64
-		e, err := scanEventAnd(r, &generation)
-		c.Generations = append(c.Generations, generation)
-		return e, err
-	}, `SELECT `+eventColumns+`, m.generation FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
-		WHERE m.delivery = ? AND m.owed ORDER BY m.place`, d.n)
+	c.Events, err = t.claimedEvents(d, c, atHand)
 	if err != nil {
 		return err
 	}
 	c.Refs, err = t.refs(d.WebhookID, c.Events)
 	return err
+}
+
+// claimedEvents returns what is still owed of a delivery's events, and notes their
+// generations. Of those at hand, which are in the same order, none is missing: a delivery has
+// no events but those it was planned with.
+func (t *tx) claimedEvents(d delivery, c *tocsin.Claimed, atHand []tocsin.Event) ([]tocsin.Event, error) {
+	if atHand == nil {
+		return list(t, func(r row) (tocsin.Event, error) {
+			var generation int64
+			e, err := scanEventAnd(r, &generation)
+			c.Generations = append(c.Generations, generation)
+			return e, err
+		}, `SELECT `+eventColumns+`, m.generation FROM delivery_events m CROSS JOIN events e ON e.seq = m.seq
+		WHERE m.delivery = ? AND m.owed ORDER BY m.place`, d.n)
+	}
+	return list(t, func(r row) (e tocsin.Event, err error) {
+		var seq, generation int64
+		if err := r.Scan(&seq, &generation); err != nil {
+			return e, err
+		}
+		for len(atHand) > 0 && atHand[0].Seq != seq {
+			atHand = atHand[1:]
+		}
+		if len(atHand) == 0 {
+			return e, fmt.Errorf("event %d is not one that delivery %s was planned with", seq, d.ID)
+		}
+		c.Generations = append(c.Generations, generation)
+		return atHand[0], nil
+	}, `SELECT seq, generation FROM delivery_events WHERE delivery = ? AND owed ORDER BY place`, d.n)
 }
 
 // refs returns what the vendor calls the incidents of these events.

@@ -22,6 +22,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/recent"
 )
 
 var _ tocsin.Store = (*DB)(nil)
@@ -52,6 +53,7 @@ type DB struct {
 	lock    *os.File // nil in memory
 	hints   hints
 	passes  passes
+	recent  recent.Events
 	closing sync.Once
 }
 

@@ -16,6 +16,7 @@ var advanceCases = []testCase{
 	{"a step taken again records once", advanceAgain},
 	{"what an outcome says of the webhook holds for the claim after it", advanceOutcomes},
 	{"no step is a look at the fence", advanceNothing},
+	{"knowing the numbers of its events changes nothing of what is claimed", advanceKnown},
 }
 
 // planned makes the first n pending events a batch that is not planned yet.
@@ -175,4 +176,42 @@ func advanceNothing(k *kit) {
 	k.begin(w.ID)
 	_, err = k.s.Advance(k.ctx, f, tocsin.Step{})
 	k.is(err, tocsin.ErrFenced)
+}
+
+// advanceKnown lets webhooks claim the same events, of which a store may keep those that it
+// was asked for before, and asks for some of them again.
+func advanceKnown(k *kit) {
+	var all []string
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		all = append(all, k.webhook(name).ID)
+	}
+	k.owe(0, 3, all...)
+	var want tocsin.Claimed
+	for i, id := range all {
+		f := k.begin(id).Fence
+		next := k.planned(f, 3)
+		var seqs []int64
+		for _, e := range next[0].Events {
+			seqs = append(seqs, e.Seq)
+		}
+		step := tocsin.Step{Plan: next, Claim: next[0].ID, ClaimSeqs: seqs}
+		if i == 0 {
+			step.ClaimSeqs = nil
+		}
+		c, err := k.s.Advance(k.ctx, f, step)
+		k.ok(err)
+		if i == 0 {
+			want = c
+		}
+		k.same("events", c.Events, want.Events)
+		k.same("generations", c.Generations, want.Generations)
+
+		k.record(f, c, tocsin.DeliveryDelivered, func(o *tocsin.Outcome) { o.Dead = map[int]string{1: "no such field"} })
+		_, err = k.s.Redeliver(k.ctx, c.Delivery.ID)
+		k.ok(err)
+		again, err := k.s.Advance(k.ctx, f, tocsin.Step{Claim: c.Delivery.ID, ClaimSeqs: seqs})
+		k.ok(err)
+		k.same("events of the second attempt", again.Events, want.Events[1:2])
+		k.same("generations of the second attempt", len(again.Generations), 1)
+	}
 }
