@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -50,9 +51,13 @@ func testGolden(t *testing.T, s Spec) {
 	o := s.open(t, client(t, 0), s.example())
 	for name, n := range cases(t, s) {
 		t.Run(name, func(t *testing.T) {
+			before := apart(n.Events)
 			exchanges, err := o.Preview(bg(t), n)
 			if err != nil {
 				t.Fatalf("Preview: %v", err)
+			}
+			if diff := cmp.Diff(before, n.Events); diff != "" {
+				t.Errorf("rendering changed the events, which other deliveries share (-before +after):\n%s", diff)
 			}
 			var out []goldenFile
 			for _, x := range exchanges {
@@ -64,6 +69,16 @@ func testGolden(t *testing.T, s Spec) {
 			compareGolden(t, filepath.Join("testdata", stdcmp.Or(s.Golden, "golden"), name+".json"), out)
 		})
 	}
+}
+
+// apart is the events with nothing shared.
+func apart(events []tocsin.Event) []tocsin.Event {
+	out := slices.Clone(events)
+	for i := range out {
+		e := &out[i]
+		e.Labels, e.Raw, e.Data = maps.Clone(e.Labels), bytes.Clone(e.Raw), bytes.Clone(e.Data)
+	}
+	return out
 }
 
 // readable is a JSON body as it is, any other as text.
