@@ -62,11 +62,15 @@ func (r Report) batchBars() (bars []bar) {
 	return bars
 }
 
+// shorter are the names of series, which say what they are of, as they stand beside a plot
+// whose title says it.
+var shorter = strings.NewReplacer("delivered, ", "", " MB, draining ", ", ")
+
 // seriesOf are a part's series whose names begin so, the longest last.
 func seriesOf(p *Result, prefix string) (lines []line) {
 	for _, name := range sortedKeys(p.Series) {
 		if strings.HasPrefix(name, prefix) {
-			lines = append(lines, line{strings.TrimPrefix(name, "delivered, "), p.Series[name]})
+			lines = append(lines, line{shorter.Replace(name), p.Series[name]})
 		}
 	}
 	return lines

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -138,5 +139,25 @@ func TestResultsAreMerged(t *testing.T) {
 	}
 	if v, _ := second.find("single", sqliteStore).find("delivered, until all had arrived"); v != 900 {
 		t.Errorf("the other store's is %v, want the old one", v)
+	}
+}
+
+// What stands beside a plot has room for some 20 letters; what is longer is cut off.
+func TestNamesOfLinesFit(t *testing.T) {
+	p := &Result{Part: "backlog", Store: postgresStore}
+	for _, series := range []string{"delivered", "serve MB", "worker MB"} {
+		p.sample(series+", draining 1,000,000", 1, 70)
+	}
+	var names []string
+	for _, prefix := range []string{"delivered, ", "serve MB, ", "worker MB, "} {
+		for _, l := range seriesOf(p, prefix) {
+			names = append(names, l.label)
+			if len(l.label) > 20 {
+				t.Errorf("%q has %d letters", l.label, len(l.label))
+			}
+		}
+	}
+	if want := []string{"draining 1,000,000", "serve, 1,000,000", "worker, 1,000,000"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
 	}
 }
