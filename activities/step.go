@@ -88,7 +88,8 @@ func asOpen(planned []tocsin.NewDelivery) []tocsin.OpenDelivery {
 	for i, p := range planned {
 		out[i] = tocsin.OpenDelivery{Delivery: tocsin.Delivery{ID: p.ID, Count: len(p.Events), State: tocsin.DeliveryReady}}
 		for _, e := range p.Events {
-			out[i].DedupKeys, out[i].Seqs = append(out[i].DedupKeys, e.DedupKey), append(out[i].Seqs, e.Seq)
+			out[i].DedupKeys = append(out[i].DedupKeys, e.DedupKey)
+			out[i].Seqs = append(out[i].Seqs, e.Seq)
 		}
 	}
 	return out

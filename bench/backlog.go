@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -157,6 +158,9 @@ func (b observed) add(result *Result, during string) {
 	}{{"p50", b.events.P50}, {"p90", b.events.P90}, {"p99", b.events.P99}} {
 		result.addMS("other webhook, due to arrival, "+p.name+", "+during, p.took)
 	}
+	if b.disk.N == 0 {
+		return
+	}
 	result.addMS("raw limit: flush of a page, p50, "+during, b.disk.P50)
 	result.addMS("raw limit: flush of a page, p99, "+during, b.disk.P99)
 	result.addMS("raw limit: flush of a page, max, "+during, b.disk.Max)
@@ -192,14 +196,12 @@ func (b *beside) start(ctx context.Context, duration time.Duration) {
 // end ends the stream, waits until it has arrived, and returns its latency, and the disk's.
 func (b *beside) end(ctx context.Context) (p observed, err error) {
 	close(b.stop)
-	if err := <-b.done; err != nil {
+	p.disk, err = b.disk.end()
+	if err = errors.Join(err, <-b.done); err != nil {
 		return p, err
 	}
 	r := b.rig.receiver
 	if err := r.awaitPath(ctx, 1, int(b.sent.last-1<<32)); err != nil { // #nosec G115 -- counted
-		return p, err
-	}
-	if p.disk, err = b.disk.end(); err != nil {
 		return p, err
 	}
 	if err := r.complete(1, b.sent.first, b.sent.last); err != nil {

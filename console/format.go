@@ -143,15 +143,21 @@ func counted[N whole](n N, one string) string {
 	return grouped(n) + " " + one + "s"
 }
 
-// number is grouped for templates, which know of a number's type only when they run.
-func number(v any) (string, error) {
+// wholeOf is a number as templates give it, whose type they know only when they run.
+func wholeOf(v any) (int64, error) {
 	switch n := v.(type) {
 	case int:
-		return grouped(n), nil
+		return int64(n), nil
 	case int64:
-		return grouped(n), nil
+		return n, nil
 	}
-	return "", fmt.Errorf("number: %T is no whole number", v)
+	return 0, fmt.Errorf("%T is no whole number", v)
+}
+
+// number is grouped for templates.
+func number(v any) (string, error) {
+	n, err := wholeOf(v)
+	return grouped(n), err
 }
 
 // compact is a number where there is little room: 1.2k, 34M.
@@ -209,13 +215,8 @@ func percent(share float64) string {
 
 // plural is counted for templates.
 func plural(v any, one string) (string, error) {
-	switch n := v.(type) {
-	case int:
-		return counted(n, one), nil
-	case int64:
-		return counted(n, one), nil
-	}
-	return "", fmt.Errorf("plural: %T is no whole number", v)
+	n, err := wholeOf(v)
+	return counted(n, one), err
 }
 
 // pretty is JSON in lines; what is none as it is.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -217,8 +218,11 @@ func (a *appending) insertRows(ctx context.Context, t *tx) error {
 	return nil
 }
 
-const newPending = `
-INSERT INTO pending (webhook_id, seq, dedup_key, batch_key, bytes, owed_at)
+// pendingColumns are the columns of a pendingRow, in the order in which it is written.
+var pendingColumns = []string{"webhook_id", "seq", "dedup_key", "batch_key", "bytes", "owed_at"}
+
+var newPending = `
+INSERT INTO pending (` + strings.Join(pendingColumns, ", ") + `)
 SELECT o.webhook_id, o.seq, o.dedup_key, o.batch_key, o.bytes, $6
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) AS o (webhook_id, seq, dedup_key, batch_key, bytes)`
 
@@ -265,7 +269,7 @@ func (s *obligations) insert(ctx context.Context, t *tx, at time.Time) error {
 	// Those of a webhook lie side by side, as they are read.
 	slices.SortStableFunc(s.pending, func(x, y pendingRow) int { return cmp.Compare(x.webhookID, y.webhookID) })
 	if len(s.pending) >= copyFrom {
-		return t.copy(ctx, "pending", []string{"webhook_id", "seq", "dedup_key", "batch_key", "bytes", "owed_at"}, copyPending(s.pending, at))
+		return t.copy(ctx, "pending", pendingColumns, copyPending(s.pending, at))
 	}
 	if len(s.pending) > 0 {
 		insertPending(t, s.pending, at)
@@ -276,15 +280,6 @@ func (s *obligations) insert(ctx context.Context, t *tx, at time.Time) error {
 // copyFrom is the number of rows from which COPY takes over from INSERT. It saves the
 // server two copies of every value and a WAL record for every row, and costs a round trip.
 const copyFrom = 50
-
-// copy sends rows at once, and what is queued before them.
-func (t *tx) copy(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) error {
-	if err := t.flush(ctx); err != nil {
-		return err
-	}
-	_, err := t.conn.Conn().CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
-	return err
-}
 
 func copyPending(rows []pendingRow, at time.Time) pgx.CopyFromSource {
 	return pgx.CopyFromSlice(len(rows), func(i int) ([]any, error) {

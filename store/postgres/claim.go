@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/recent"
 )
 
 // claim opens an attempt if the fence, the webhook's version and state, the delivery's
@@ -95,20 +95,13 @@ func (t *tx) queueClaim(f tocsin.Fence, s *tocsin.Step, atHand []tocsin.Event, c
 	})
 }
 
-// pick takes the events that claimedSeqs says from those at hand, which are in the same order:
-// none is missing, since a delivery has no events but those it was planned with.
+// pick takes the events that claimedSeqs says from those at hand.
 func pick(rows pgx.Rows, atHand []tocsin.Event, c *tocsin.Claimed) error {
 	var seq, generation int64
 	_, err := pgx.ForEachRow(rows, []any{&seq, &generation}, func() error {
-		for len(atHand) > 0 && atHand[0].Seq != seq {
-			atHand = atHand[1:]
-		}
-		if len(atHand) == 0 {
-			return fmt.Errorf("event %d is not one that the delivery was planned with", seq)
-		}
-		c.Events, c.Generations = append(c.Events, atHand[0]), append(c.Generations, generation)
-		atHand = atHand[1:]
-		return nil
+		e, err := recent.Next(&atHand, seq)
+		c.Events, c.Generations = append(c.Events, e), append(c.Generations, generation)
+		return err
 	})
 	return err
 }

@@ -42,9 +42,12 @@ func storable(batch []tocsin.NewEvent) error {
 
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-const newEvents = `
-INSERT INTO events (seq, source, id, type, subject, severity, status, time, time_ns, dedup_key, title, summary, link,
-	labels, raw, data_at, data_length, data, traceparent, received_at)
+// eventRow are the columns of an event's row, in the order in which it is written.
+var eventRow = []string{"seq", "source", "id", "type", "subject", "severity", "status", "time", "time_ns", "dedup_key", "title", "summary", "link",
+	"labels", "raw", "data_at", "data_length", "data", "traceparent", "received_at"}
+
+var newEvents = `
+INSERT INTO events (` + strings.Join(eventRow, ", ") + `)
 SELECT e.seq, e.source, e.id, e.type, e.subject, e.severity, e.status, e.time, e.time_ns, e.dedup_key, e.title, e.summary, e.link,
 	e.labels::jsonb, e.raw, e.data_at, e.data_length, e.data, e.traceparent, $20
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[], $9::smallint[],
@@ -60,10 +63,6 @@ func (a *appending) insertEvents(ctx context.Context, t *tx, fresh []int) error 
 	a.queueEvents(t, fresh)
 	return nil
 }
-
-// eventRow are the columns of an event's row, in the order of newEvents.
-var eventRow = []string{"seq", "source", "id", "type", "subject", "severity", "status", "time", "time_ns", "dedup_key", "title", "summary", "link",
-	"labels", "raw", "data_at", "data_length", "data", "traceparent", "received_at"}
 
 func (a *appending) copyEvents(fresh []int) pgx.CopyFromSource {
 	row := make([]any, 0, len(eventRow)) // one for all: each is encoded before the next

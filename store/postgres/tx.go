@@ -100,6 +100,15 @@ func (t *tx) flush(ctx context.Context) error {
 	return t.conn.SendBatch(ctx, batch).Close()
 }
 
+// copy sends rows at once, and what is queued before them.
+func (t *tx) copy(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) error {
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	_, err := t.conn.Conn().CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
+	return err
+}
+
 func (t *tx) commit(ctx context.Context) error {
 	var tag string
 	t.queue("commit")

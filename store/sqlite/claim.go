@@ -2,10 +2,10 @@ package sqlite
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/tocsin-alerts/tocsin"
+	"github.com/tocsin-alerts/tocsin/store/internal/recent"
 )
 
 // claim opens the next attempt of a delivery. The state and version are read in the
@@ -54,8 +54,7 @@ func (t *tx) openAttempt(d delivery, c *tocsin.Claimed, atHand []tocsin.Event) e
 }
 
 // claimedEvents returns what is still owed of a delivery's events, and notes their
-// generations. Of those at hand, which are in the same order, none is missing: a delivery has
-// no events but those it was planned with.
+// generations.
 func (t *tx) claimedEvents(d delivery, c *tocsin.Claimed, atHand []tocsin.Event) ([]tocsin.Event, error) {
 	if atHand == nil {
 		return list(t, func(r row) (tocsin.Event, error) {
@@ -71,14 +70,8 @@ func (t *tx) claimedEvents(d delivery, c *tocsin.Claimed, atHand []tocsin.Event)
 		if err := r.Scan(&seq, &generation); err != nil {
 			return e, err
 		}
-		for len(atHand) > 0 && atHand[0].Seq != seq {
-			atHand = atHand[1:]
-		}
-		if len(atHand) == 0 {
-			return e, fmt.Errorf("event %d is not one that delivery %s was planned with", seq, d.ID)
-		}
 		c.Generations = append(c.Generations, generation)
-		return atHand[0], nil
+		return recent.Next(&atHand, seq)
 	}, `SELECT seq, generation FROM delivery_events WHERE delivery = ? AND owed ORDER BY place`, d.n)
 }
 

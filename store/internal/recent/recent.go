@@ -4,6 +4,7 @@
 package recent
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/tocsin-alerts/tocsin"
@@ -69,3 +70,16 @@ func (r *Events) Add(events []tocsin.Event) {
 }
 
 func (r *Events) at(seq int64) *place { return &r.places[uint64(seq)%places] } // #nosec G115 -- numbers are positive
+
+// Next passes over events to the one with this number, and returns it. A delivery still owes
+// some of the events that it was planned with, in their order, and no others; so none is
+// missing.
+func Next(events *[]tocsin.Event, seq int64) (tocsin.Event, error) {
+	for i, e := range *events {
+		if e.Seq == seq {
+			*events = (*events)[i+1:]
+			return e, nil
+		}
+	}
+	return tocsin.Event{}, fmt.Errorf("event %d is not one that the delivery was planned with", seq)
+}

@@ -97,3 +97,15 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestNext(t *testing.T) {
+	left := []tocsin.Event{event(3), event(1), event(2)}
+	for _, seq := range []int64{3, 2} {
+		if e, err := Next(&left, seq); err != nil || e.Seq != seq {
+			t.Errorf("Next(%d) = %d, %v", seq, e.Seq, err)
+		}
+	}
+	if _, err := Next(&left, 1); err == nil {
+		t.Error("an event that was passed over is found")
+	}
+}
